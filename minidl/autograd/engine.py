@@ -1,0 +1,391 @@
+"""Reverse-mode automatic differentiation: the op, which records, and the backward pass, which applies the rules.
+
+An op is a plain function on arrays with one rule per array input written under it.  `backward` walks from a
+result to what it was computed from, newest tensor first, and applies the chain rule at each step.
+
+Letters: x, y inputs of an op; out its result; g the gradient of the loss at that result ("upstream").
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from functools import partial, update_wrapper
+from heapq import heappop, heappush
+from typing import Any, Protocol, cast
+
+import numpy as np
+
+from minidl import backend
+from minidl.autograd.tensor import Tensor, describe, enable_grad, mode, next_order
+from minidl.backend import Array, array_module
+
+_module_of = backend.modules.get
+_float64 = np.dtype(np.float64)
+_new = Tensor.__new__
+
+
+# -- the op ----------------------------------------------------------------------------------------------------
+
+
+class Op(Protocol):
+    """What `@op` makes of a function on arrays: the same function on tensors, which records what it does."""
+
+    __name__: str
+    function: Callable[..., Array]  # the function on arrays, f(xp, *arrays, **settings)
+    rules: Sequence[Callable[..., Any] | None]  # one per array input; None: not differentiable in it
+
+    def __call__(self, *inputs: Any, **settings: Any) -> Tensor: ...
+
+    def vjps(self, *rules: Callable[..., Any] | None, every: Callable[..., Any] | None = None) -> None:
+        """Give the rules: `rule(g, out, *inputs, **settings)` is g times the derivative of out by that input.
+
+        A rule is a pure expression that means the same on arrays and on tensors, so that it can itself be
+        differentiated.  It may leave broadcasting as it is: the engine sums over what was broadcast, and
+        restores the dtype.  An op on any number of arrays has one rule, `every`, whose first argument is the
+        position of the input.
+        """
+
+
+def op(function: Callable[..., Array]) -> Op:
+    """Make an op of `function(xp, *arrays, **settings)`: arrays are positional, settings keyword-only.
+
+    Called with tensors it returns a Tensor, which remembers how it was made if an input requires a gradient;
+    called with arrays alone (as the rules do in a plain backward pass) it returns an array.
+
+    >>> import minidl
+    >>> @op
+    ... def cube(xp, x): return x * x * x
+    >>> cube.vjps(lambda g, out, x: g * 3 * x * x)
+    >>> x = minidl.tensor(2.0, requires_grad=True)
+    >>> cube(x).backward()
+    >>> x.grad
+    tensor(12.)
+    """
+    name = function.__name__
+    rules: Sequence[Callable[..., Any] | None] = ()
+
+    def call(*inputs: Any, **settings: Any) -> Any:
+        arrays = []
+        tracked = None  # None: no tensor yet; False: tensors, none of which requires a gradient
+        for x in inputs:
+            if isinstance(x, Tensor):
+                arrays.append(x.array)
+                tracked = tracked or x.tracked
+            else:
+                arrays.append(x)
+        first = arrays[0]
+        try:
+            if tracked is None:
+                return function(array_module(*arrays), *arrays, **settings)
+            out = function(_module_of(type(first)) or array_module(*arrays), *arrays, **settings)
+        except Exception as error:
+            raise _explained(error, name, inputs) from error
+
+        if _module_of(type(out)) is None:  # NumPy returns its scalars for 0-d results
+            out = np.asarray(out)
+        dtype = out.dtype
+        if (dtype is _float64 or dtype is not getattr(first, "dtype", dtype)) and "dtype" not in settings:
+            out = _promoted(out, inputs)
+
+        result = _new(Tensor)
+        result.array = out
+        result.grad = result.name = result.hooks = result.version = None
+        if tracked and mode.recording and rules:
+            result.tracked = True
+            result.op = call  # type: ignore[assignment]
+            result.inputs, result.settings, result.order = inputs, settings, next_order()
+        else:
+            result.tracked = False
+            result.op = result.inputs = result.settings = None
+            result.order = 0
+        if out.base is not None or out is first:
+            _share_version(result, inputs)
+        return result
+
+    def vjps(*given: Callable[..., Any] | None, every: Callable[..., Any] | None = None) -> None:
+        nonlocal rules
+        rules = call.rules = _Repeated(every) if every else given  # type: ignore[attr-defined]
+
+    update_wrapper(call, function)
+    call.function, call.rules, call.vjps = function, rules, vjps  # type: ignore[attr-defined]
+    return cast(Op, call)
+
+
+class _Repeated(Sequence[Any]):
+    """The rules of an op on any number of arrays: the one rule with the position filled in."""
+
+    def __init__(self, every: Callable[..., Any]) -> None:
+        self.every = every
+
+    def __len__(self) -> int:
+        return 1
+
+    def __getitem__(self, position: Any) -> Any:
+        return partial(self.every, position)
+
+    def __iter__(self) -> Any:  # endless: zip stops at the last input
+        return map(self.__getitem__, itertools.count())
+
+
+def _promoted(out: Array, inputs: Sequence[Any]) -> Array:
+    """`out` in the dtype that PyTorch's promotion gives where NumPy's gives another.
+
+    NumPy lets a float64 scalar or 0-d array widen a float32 array, and makes float64 of integers and float32.
+    """
+    if out.dtype.kind != "f":
+        return out
+    arrays = [x.array if isinstance(x, Tensor) else x for x in inputs if hasattr(x, "dtype")]
+    floats = [x for x in arrays if x.dtype.kind == "f"]
+    leading = [x for x in floats if x.ndim] or floats
+    dtype = np.result_type(*[x.dtype for x in leading]) if leading else backend.get_default_dtype()
+    return out if out.dtype == dtype else out.astype(dtype)
+
+
+def _share_version(result: Tensor, inputs: Sequence[Any]) -> None:
+    """Let a view and what it views know of each other's changes."""
+    out = result.array
+    owner = out if out.base is None else out.base
+    for x in inputs:
+        if isinstance(x, Tensor) and (x.array is owner or (x.array.base is not None and x.array.base is owner)):
+            result.version = x.shared_version()
+            return
+
+
+def _explained(error: Exception, name: str, inputs: Sequence[Any]) -> Exception:
+    """The error of an op in PyTorch's class, with the op's name and what it was given."""
+    tensors = [x for x in inputs if isinstance(x, Tensor)]
+    places = sorted({x.device for x in tensors})
+    given = ", ".join(describe(x) for x in inputs)
+    if len(places) > 1:
+        between = " and ".join(places)
+        return RuntimeError(f"{name}: tensors on different devices, {between}: move one with .to(); got {given}")
+    if isinstance(error, IndexError):  # NumPy's AxisError is one, too
+        return IndexError(f"{name}: {error}; got {given}")
+    if isinstance(error, TypeError):
+        return TypeError(f"{name}: {error}; got {given}")
+    if isinstance(error, (ValueError, RuntimeError)):
+        return RuntimeError(f"{name}: {error}; got {given}")
+    return error
+
+
+# -- the backward pass -------------------------------------------------------------------------------------------
+
+
+def run_backward(
+    roots: Sequence[Tensor],
+    gradients: Sequence[Any],
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    wanted: Sequence[Tensor] | None = None,
+) -> dict[Tensor, Any]:
+    """Carry `gradients` from `roots` back through the graph.
+
+    Adds to `.grad` of the leaves, or, where `wanted` tensors are named, returns their gradients and touches no
+    `.grad`.  Gradients in flight are arrays, or tensors with a graph of their own if `create_graph`; they may be
+    shared between tensors, so nothing here or in a rule writes into one.
+    """
+    if create_graph and not mode.recording:
+        with enable_grad():
+            return run_backward(roots, gradients, retain_graph, create_graph, wanted)
+    keep = create_graph if retain_graph is None else retain_graph
+    targets = dict.fromkeys(wanted or ())
+    found: dict[Tensor, Any] = {}  # gradients of leaves and wanted tensors
+    pending: dict[Tensor, Any] = {}  # the sum of the gradients that have reached a tensor so far
+    queue: list[tuple[int, Tensor]] = []  # newest first: when a tensor's turn comes, its sum is complete
+
+    for root, gradient in zip(roots, gradients, strict=True):
+        seed = _seed(root, gradient, create_graph)
+        if root in pending:
+            pending[root] = pending[root] + seed
+            continue
+        pending[root] = seed
+        if root.op is not None:
+            heappush(queue, (-root.order, root))
+
+    while queue:
+        node = heappop(queue)[1]
+        g = pending.pop(node)
+        if node.hooks:
+            g = _run_hooks(node, g)
+        if node in targets:
+            found[node] = g
+        op, inputs, settings = _recorded(node)
+        out: Any = node
+        values: Sequence[Any] = inputs
+        if not create_graph:
+            out, values = node.array, [x.array if isinstance(x, Tensor) else x for x in inputs]
+        for x, rule in zip(inputs, op.rules, strict=False):  # inputs left out (a bias) have rules, too
+            if not isinstance(x, Tensor):
+                continue
+            if x.version is not None and x.version[0] > node.order:
+                raise _changed(x, op)
+            if not x.tracked or rule is None:
+                continue
+            gx = rule(g, out, *values, **settings) if settings else rule(g, out, *values)
+            if gx.shape != x.array.shape:
+                gx = _unbroadcast(gx, x.array.shape, op)
+            if gx.dtype is not x.array.dtype and gx.dtype != x.array.dtype:
+                gx = gx.astype(x.array.dtype)
+            if x in pending:
+                pending[x] = pending[x] + gx
+            else:
+                pending[x] = gx
+                if x.op is not None:
+                    heappush(queue, (-x.order, x))
+        if not keep:
+            node.inputs = node.settings = None
+
+    for leaf, g in pending.items():
+        if wanted is None or leaf in targets:
+            found[leaf] = _run_hooks(leaf, g) if leaf.hooks else g
+    if wanted is None:
+        _accumulate(found, [x for x in gradients if x is not None])
+    return found
+
+
+def _recorded(node: Tensor) -> tuple[Op, tuple[Any, ...], dict[str, Any]]:
+    """How `node` was computed; RuntimeError if that was freed, or if its numbers are no longer those computed."""
+    op = cast(Op, node.op)
+    if node.inputs is None:
+        raise RuntimeError(
+            f"backward through {op.__name__} a second time: its graph was freed by the first; "
+            "call backward(retain_graph=True) the first time to keep it"
+        )
+    if node.version is not None and node.version[0] > node.order:
+        raise _changed(node, op)
+    return op, node.inputs, cast(dict[str, Any], node.settings)
+
+
+def _changed(x: Tensor, op: Op) -> RuntimeError:
+    return RuntimeError(
+        f"{describe(x)} was changed in place after {op.__name__} used it, and backward needs its old numbers: "
+        "change it after backward, or work on a clone()"
+    )
+
+
+def _unbroadcast(g: Any, shape: tuple[int, ...], op: Op) -> Any:
+    """Sum g over the dimensions along which an input of `shape` was broadcast."""
+    new = len(g.shape) - len(shape)
+    axes = tuple(range(new)) + tuple(
+        new + i for i, length in enumerate(shape) if length == 1 and g.shape[new + i] != 1
+    )
+    g = g.sum(axis=axes, keepdims=True) if axes else g
+    if new < 0 or g.shape[new:] != shape:
+        raise RuntimeError(f"a rule of {op.__name__} gave a gradient of shape {g.shape} for an input of shape {shape}")
+    return g.reshape(shape) if new else g
+
+
+def _seed(root: Tensor, gradient: Any, create_graph: bool) -> Any:
+    """The gradient from which a backward pass starts at `root`."""
+    if not root.tracked:
+        raise RuntimeError(
+            f"{describe(root)} does not require a gradient: nothing that it was computed from has "
+            "requires_grad=True, or it was computed under no_grad()"
+        )
+    array = root.array
+    if gradient is None:
+        if array.size != 1:
+            raise RuntimeError(
+                f"a gradient can be left out for one element only, this tensor has shape {root.shape}: "
+                "reduce it with .sum() or .mean(), or give backward(gradient) of that shape"
+            )
+        gradient = array_module(array).ones(array.shape, array.dtype)
+    if not isinstance(gradient, Tensor):
+        gradient = Tensor(array_module(array).asarray(gradient, dtype=array.dtype))
+    if gradient.shape != root.shape:
+        raise RuntimeError(f"the gradient has shape {gradient.shape}, the tensor {root.shape}: they must be equal")
+    return gradient if create_graph else gradient.array
+
+
+def _run_hooks(x: Tensor, g: Any) -> Any:
+    """Show the gradient g of x to its hooks, each of which may replace it."""
+    gradient = g if isinstance(g, Tensor) else Tensor(g)
+    for hook in list(cast(dict[int, Any], x.hooks).values()):
+        answer = hook(x, gradient)
+        gradient = gradient if answer is None else answer
+    return gradient if isinstance(g, Tensor) else gradient.array
+
+
+def _accumulate(found: dict[Tensor, Any], given: list[Any]) -> None:
+    """Add the gradients found to `.grad` of their leaves, each on memory of its own, so that users may write to it."""
+    owners = {id(_owner(x.array if isinstance(x, Tensor) else x)) for x in given}
+    for leaf, g in found.items():
+        if isinstance(g, Tensor):
+            leaf.grad = g if leaf.grad is None else leaf.grad + g
+            continue
+        if _module_of(type(g)) is None:  # NumPy's scalar for a 0-d result
+            g = np.asarray(g)
+        if leaf.grad is not None:
+            g = leaf.grad.array + g
+        owner = _owner(g)
+        if id(owner) in owners or owner.size != g.size:
+            g = owner = g.copy()
+        owners.add(id(owner))
+        leaf.grad = Tensor(g)
+
+
+def _owner(array: Array) -> Array:
+    """The array whose memory `array` is a view of, or itself."""
+    return array if getattr(array, "base", None) is None else array.base
+
+
+# -- gradients as values -----------------------------------------------------------------------------------------
+
+
+def backward(
+    self: Tensor, gradient: Any = None, retain_graph: bool | None = None, create_graph: bool = False
+) -> None:
+    """Add the gradient of this tensor to `.grad` of every leaf it was computed from.
+
+    `gradient` is the gradient of some loss at this tensor, of its shape; it may be left out for one element,
+    where it is 1.  The graph is freed unless `retain_graph`; with `create_graph` the gradients have a graph of
+    their own and can be differentiated again.
+
+    >>> import minidl
+    >>> x = minidl.tensor([1.0, 2.0], requires_grad=True)
+    >>> (x * x).sum().backward()
+    >>> x.grad
+    tensor([2., 4.])
+    """
+    run_backward([self], [gradient], retain_graph, create_graph)
+
+
+Tensor.backward = backward  # type: ignore[attr-defined]
+
+
+def grad(
+    outputs: Tensor | Sequence[Tensor],
+    inputs: Tensor | Sequence[Tensor],
+    grad_outputs: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    allow_unused: bool = False,
+) -> tuple[Tensor | None, ...]:
+    """The gradients of the sum of `outputs` (weighted by `grad_outputs`) at each of `inputs`; no `.grad` changes.
+
+    An input that the outputs do not depend on raises RuntimeError, or gives None if `allow_unused`.
+
+    >>> import minidl
+    >>> x = minidl.tensor(3.0, requires_grad=True)
+    >>> (slope,) = grad(x * x * x, x, create_graph=True)
+    >>> grad(slope, x)
+    (tensor(18.),)
+    """
+    outputs = [outputs] if isinstance(outputs, Tensor) else list(outputs)
+    inputs = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    if grad_outputs is None:
+        grad_outputs = [None] * len(outputs)
+    elif not isinstance(grad_outputs, (list, tuple)):
+        grad_outputs = [grad_outputs]
+    for x in inputs:
+        if not x.tracked:
+            raise RuntimeError(f"{describe(x)} does not require a gradient: set requires_grad=True before it is used")
+    found = run_backward(outputs, grad_outputs, retain_graph, create_graph, inputs)
+    results = []
+    for x in inputs:
+        if x not in found and not allow_unused:
+            raise RuntimeError(f"{describe(x)} was not used for the outputs; allow_unused=True gives None for it")
+        g = found.get(x)
+        results.append(g if g is None or isinstance(g, Tensor) else Tensor(array_module(x.array).asarray(g)))
+    return tuple(results)

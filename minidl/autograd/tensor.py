@@ -1,0 +1,377 @@
+"""The Tensor: an array that knows how it was computed, and the switch that turns recording on and off.
+
+Its arithmetic is attached by ops/operators.py, its backward pass by engine.py.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable
+from contextlib import ContextDecorator
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from minidl import backend
+from minidl.backend import Array
+
+if TYPE_CHECKING:
+    from minidl.autograd.engine import Op
+
+next_order = itertools.count(1).__next__  # creation order is a topological order: no recursion anywhere
+
+
+# -- recording or not -----------------------------------------------------------------------------------------
+
+
+class Mode(threading.local):
+    recording = True
+
+
+mode = Mode()
+
+
+def is_grad_enabled() -> bool:
+    """Whether operations are being recorded in this thread."""
+    return mode.recording
+
+
+class _Recording(ContextDecorator):
+    """Switch recording for a `with` block, or for the calls of a decorated function."""
+
+    def __init__(self, recording: bool) -> None:
+        self.recording = recording
+        self._before: list[bool] = []  # a stack, because a decorated function may call itself
+
+    def __enter__(self) -> None:
+        self._before.append(mode.recording)
+        mode.recording = self.recording
+
+    def __exit__(self, *error: object) -> None:
+        mode.recording = self._before.pop()
+
+
+class no_grad(_Recording):
+    """Do not record operations: in a `with` statement, or as a decorator `@no_grad()`.
+
+    >>> import minidl
+    >>> x = minidl.tensor(3.0, requires_grad=True)
+    >>> with minidl.no_grad():
+    ...     print((x * x).requires_grad)
+    False
+    """
+
+    def __init__(self) -> None:
+        super().__init__(False)
+
+
+class enable_grad(_Recording):
+    """Record operations again inside a `no_grad` block."""
+
+    def __init__(self) -> None:
+        super().__init__(True)
+
+
+class set_grad_enabled(_Recording):
+    """Record operations or not, from here on; in a `with` statement or as a decorator, for its block only."""
+
+    def __init__(self, mode: bool) -> None:
+        super().__init__(mode)
+        super().__enter__()
+
+    def __enter__(self) -> None:
+        pass  # it acts when it is made
+
+    def __call__(self, function: Any) -> Any:
+        self.__exit__()  # a decorator acts when the function is called
+        return _Recording(self.recording)(function)
+
+
+# -- the tensor ------------------------------------------------------------------------------------------------
+
+
+class Tensor:
+    """An array that knows how it was computed.
+
+    `Tensor(array)` wraps a NumPy or CuPy array without copying; `minidl.tensor` is the usual way to make one.
+
+    - `array`: the NumPy or CuPy array itself.
+    - `grad`: the gradient that `backward` left here (a Tensor of the same shape and dtype), or None.
+    - `name`: a name for pictures and messages, or None.
+    - `op`, `inputs`, `settings`: how it was computed; `op` is None for a leaf, `inputs` after its graph was freed.
+    - `order`: larger than that of everything it was computed from.
+    """
+
+    # tracked: whether operations on it are recorded; hooks: functions that see its gradient;
+    # version: [when the memory was last changed in place, whether other tensors view it], shared with those.
+    __slots__ = ("array", "grad", "tracked", "name", "op", "inputs", "settings", "order", "hooks", "version",
+                 "__weakref__")  # fmt: skip
+    __array_ufunc__ = None  # ndarray * tensor is the tensor's business
+    __hash__ = object.__hash__  # == compares the numbers, but a dictionary looks for the tensor itself
+
+    array: Array
+    grad: Tensor | None
+    name: str | None
+    op: Op | None
+    inputs: tuple[Any, ...] | None
+    settings: dict[str, Any] | None
+    hooks: dict[int, Callable[[Tensor, Tensor], Tensor | None]] | None
+    version: list[int] | None
+
+    def __init__(self, array: Array, requires_grad: bool = False) -> None:
+        if type(array) not in backend.modules:
+            array = np.asarray(array)
+        self.array = array
+        self.grad = self.name = self.op = self.inputs = self.settings = self.hooks = self.version = None
+        self.order = 0
+        self.tracked = False
+        if requires_grad:
+            self.requires_grad = True
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether operations on this tensor are recorded, so that it receives a gradient."""
+        return self.tracked
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        if value and self.array.dtype.kind != "f":
+            raise RuntimeError(f"only floating-point tensors can require a gradient, this one is {self.dtype}")
+        if not value and not self.is_leaf:
+            raise RuntimeError("only a leaf can stop requiring a gradient; use detach() on a computed tensor")
+        self.tracked = value
+
+    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
+        """Set `requires_grad` and return the tensor itself."""
+        self.requires_grad = requires_grad
+        return self
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether this tensor was made by the user rather than computed by a recorded op."""
+        return getattr(self, "op", None) is None
+
+    # -- what it holds
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.array.shape
+
+    @property
+    def ndim(self) -> int:
+        return self.array.ndim
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.array.dtype
+
+    @property
+    def device(self) -> backend.device:
+        return backend.device_of(self.array)
+
+    def numel(self) -> int:
+        """The number of elements."""
+        return self.array.size
+
+    def dim(self) -> int:
+        """The number of dimensions."""
+        return self.array.ndim
+
+    def size(self, dim: int | None = None) -> Any:
+        """The shape, or the length of dimension `dim`."""
+        return self.array.shape if dim is None else self.array.shape[dim]
+
+    def item(self) -> Any:
+        """The only element, as a Python number; RuntimeError if there is not exactly one."""
+        if self.array.size != 1:
+            raise RuntimeError(f"item() needs exactly one element, this tensor has shape {self.shape}")
+        return self.array.item()
+
+    def tolist(self) -> Any:
+        """The numbers as nested Python lists."""
+        return self.array.tolist()
+
+    def numpy(self) -> np.ndarray[Any, Any]:
+        """The NumPy array itself, not a copy; RuntimeError while a gradient is required, TypeError on a GPU."""
+        if self.tracked:
+            raise RuntimeError("numpy() would leave the recorded graph: use tensor.detach().numpy() or tensor.array")
+        if not isinstance(self.array, np.ndarray):
+            raise TypeError(f"numpy() needs a tensor on the CPU, this one is on {self.device}: use tensor.cpu()")
+        return self.array
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
+        return np.array(self.numpy(), dtype, copy=copy)
+
+    def __dlpack__(self, **options: Any) -> Any:
+        return self.detach().array.__dlpack__(**options)
+
+    def __dlpack_device__(self) -> Any:
+        return self.array.__dlpack_device__()
+
+    def detach(self) -> Tensor:
+        """A tensor on the same memory that is not part of the graph."""
+        result = Tensor(self.array)
+        result.version = self.shared_version()
+        return result
+
+    data = property(detach, doc="A detached tensor on the same memory.")
+
+    def __len__(self) -> int:
+        if not self.array.ndim:
+            raise TypeError("len() of a 0-d tensor")
+        return len(self.array)
+
+    def __bool__(self) -> bool:
+        if self.array.size != 1:
+            raise RuntimeError(f"the truth of a tensor of shape {self.shape} is ambiguous: use .any() or .all()")
+        return bool(self.array)
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __index__(self) -> int:
+        if self.array.dtype.kind not in "iu":
+            raise TypeError(f"only a whole number can be an index, this tensor is {self.dtype}")
+        return self.item()
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if spec else str(self)
+
+    def __repr__(self) -> str:
+        text = np.array2string(backend.to_device(self.array, "cpu"), separator=", ", prefix="tensor(")
+        notes = [] if self.device == "cpu" else [f"device='{self.device}'"]
+        if self.dtype not in (backend.get_default_dtype(), np.dtype(np.int64), np.dtype(np.bool)):
+            notes.append(f"dtype={self.dtype}")
+        if self.op is not None:
+            notes.append(f"op={self.op.__name__}")
+        elif self.tracked:
+            notes.append("requires_grad=True")
+        return f"tensor({', '.join([text, *notes])})"
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
+        if self.op is not None:
+            raise RuntimeError("only leaves can be deep-copied; use detach() or clone() on a computed tensor")
+        copy = memo[id(self)] = type(self)(self.array.copy(), self.tracked)
+        copy.name = self.name
+        copy.grad = None if self.grad is None else Tensor(self.grad.array.copy())
+        return copy
+
+    # -- gradients
+
+    def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> Callable[[], None]:
+        """Call `hook(gradient)` in each backward pass; what it returns, if not None, replaces the gradient.
+
+        Returns a function that removes the hook.
+        """
+        return self._add_hook(lambda _, gradient: hook(gradient))
+
+    def retain_grad(self) -> None:
+        """Keep the gradient of this computed tensor in `.grad`; leaves do so anyway."""
+        if not self.is_leaf:
+            self._add_hook(_keep_grad)
+
+    def _add_hook(self, hook: Callable[[Tensor, Tensor], Tensor | None]) -> Callable[[], None]:
+        if not self.tracked:
+            raise RuntimeError("a tensor that does not require a gradient never receives one to look at")
+        hooks = self.hooks = self.hooks or {}
+        key = next_order()
+        hooks[key] = hook
+        return lambda: cast(None, hooks.pop(key, None))
+
+    # -- changes in place
+
+    def shared_version(self) -> list[int]:
+        """The version of the memory, for a second tensor on that memory."""
+        self.version = version = self.version or [0, True]
+        version[1] = True
+        return version
+
+    def mark_changed(self) -> None:
+        """Note that the memory was written to: a backward pass that needs the old numbers then raises."""
+        self.version = version = self.version or [0, False]
+        version[0] = next_order()
+
+    def become(self, result: Tensor) -> Tensor:
+        """Take over the value of `result`, computed from this tensor: `x += 1` in a recorded graph.
+
+        What this tensor was until now lives on as an input of `result`.  RuntimeError for a leaf that requires a
+        gradient, and for a tensor of whose memory there are other views, which would miss the change.
+        """
+        if self.tracked and self.op is None:
+            raise RuntimeError(
+                f"{describe(self)} is a leaf that requires a gradient and cannot be changed in place while "
+                "operations are recorded; change it under no_grad(), or make a new tensor"
+            )
+        if self.version is not None and self.version[1]:
+            raise RuntimeError(
+                f"{describe(self)} shares its memory with other tensors (a view or detach()), and cannot be "
+                "changed in place in a recorded graph; make a new tensor instead, as in y = x + 1"
+            )
+        old = Tensor(self.array)
+        old.op, old.inputs, old.settings, old.order = self.op, self.inputs, self.settings, self.order
+        old.tracked, old.hooks, old.version = self.tracked, self.hooks, self.version
+        self.array, self.op, self.settings, self.hooks = result.array, result.op, result.settings, None
+        self.version = None
+        self.inputs = tuple(old if x is self else x for x in cast(tuple[Any, ...], result.inputs))
+        self.order, self.tracked = result.order, result.tracked
+        return self
+
+    if TYPE_CHECKING:  # ops/operators.py gives Tensor its operators and the other methods
+
+        def __getattr__(self, name: str) -> Any: ...
+        def __getitem__(self, index: Any) -> Tensor: ...
+        def __setitem__(self, index: Any, value: Any) -> None: ...
+        def __add__(self, other: Any) -> Tensor: ...
+        def __sub__(self, other: Any) -> Tensor: ...
+        def __mul__(self, other: Any) -> Tensor: ...
+        def __truediv__(self, other: Any) -> Tensor: ...
+        def __pow__(self, other: Any) -> Tensor: ...
+        def __matmul__(self, other: Any) -> Tensor: ...
+        def __radd__(self, other: Any) -> Tensor: ...
+        def __rsub__(self, other: Any) -> Tensor: ...
+        def __rmul__(self, other: Any) -> Tensor: ...
+        def __rtruediv__(self, other: Any) -> Tensor: ...
+        def __rpow__(self, other: Any) -> Tensor: ...
+        def __neg__(self) -> Tensor: ...
+        def __lt__(self, other: Any) -> Tensor: ...
+        def __le__(self, other: Any) -> Tensor: ...
+        def __gt__(self, other: Any) -> Tensor: ...
+        def __ge__(self, other: Any) -> Tensor: ...
+
+
+def _keep_grad(tensor: Tensor, gradient: Tensor) -> None:
+    tensor.grad = gradient
+
+
+def describe(x: Any) -> str:
+    """An input of an op in an error message: its name, dtype and shape."""
+    if isinstance(x, Tensor):
+        return f"{x.name or 'a tensor'} {x.dtype} {x.shape}"
+    return f"an array {x.dtype} {x.shape}" if hasattr(x, "dtype") else repr(x)[:40]
+
+
+def tensor(data: Any, dtype: Any = None, device: str | None = None, requires_grad: bool = False) -> Tensor:
+    """A new tensor with a copy of `data`: a number, nested lists, an array or a Tensor.
+
+    Python floats become float32 (see `set_default_dtype`), whole numbers int64; arrays keep their dtype.
+    Raises TypeError for anything but numbers, ValueError for lists of unequal length.
+
+    >>> import minidl
+    >>> minidl.tensor([[1, 2.5], [3, 4]])
+    tensor([[1. , 2.5],
+            [3. , 4. ]])
+    """
+    source = data.array if isinstance(data, Tensor) else data
+    if type(source) in backend.modules:
+        array = backend.array_module(source).array(source, dtype=dtype)
+    else:
+        array = np.array(source, dtype=dtype)
+        if dtype is None and array.dtype == np.float64 and not isinstance(source, np.generic):
+            array = array.astype(backend.get_default_dtype())
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"a tensor holds real numbers or booleans, not {array.dtype} (from {type(data).__name__})")
+    return Tensor(array if device is None else backend.to_device(array, device), requires_grad)

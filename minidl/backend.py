@@ -1,0 +1,230 @@
+"""Where arrays live: NumPy in main memory or CuPy on a GPU, and the few things that differ between them.
+
+No other file imports cupy.  Whatever works on raw arrays takes `xp`, the module (numpy or cupy) that owns
+them, as its first parameter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+Array = Any  # numpy.ndarray or cupy.ndarray
+
+# The module that owns each type of array.  CuPy's entry is made when a GPU is first asked for.
+modules: dict[type, Any] = {np.ndarray: np}
+
+
+def array_module(*values: Any) -> Any:
+    """The module (numpy or cupy) that owns the first array among `values`; numpy if there is none.
+
+    >>> array_module(2.0, np.ones(3)).__name__
+    'numpy'
+    """
+    for value in values:
+        if (xp := modules.get(type(value))) is not None:
+            return xp
+    return np
+
+
+# -- devices --------------------------------------------------------------------------------------------------
+
+
+class device(str):
+    """The name of a place for arrays: "cpu", "cuda" (the current GPU) or "cuda:1"; "gpu" is an alias of "cuda".
+
+    It is a string with two parts, `type` and `index` (None where the name has no number).  Another name raises
+    RuntimeError.
+
+    >>> device("cuda:1").type, device("cuda:1").index
+    ('cuda', 1)
+    """
+
+    def __new__(cls, name: str) -> device:
+        kind, _, number = str(name).replace("gpu", "cuda").partition(":")
+        if kind not in ("cpu", "cuda") or (number and not number.isdecimal()):
+            raise RuntimeError(f'unknown device {str(name)!r}: expected "cpu", "cuda" or "cuda:N"')
+        return super().__new__(cls, f"{kind}:{number}" if number and kind == "cuda" else kind)
+
+    @property
+    def type(self) -> str:
+        return self.partition(":")[0]
+
+    @property
+    def index(self) -> int | None:  # type: ignore[override]
+        number = self.partition(":")[2]
+        return int(number) if number else None
+
+
+CPU = device("cpu")
+
+
+def _cupy() -> Any:
+    """CuPy with a working GPU, imported and registered; a RuntimeError of one line says what is missing."""
+    try:
+        import cupy
+    except ImportError:
+        raise RuntimeError(
+            'device "cuda" needs CuPy, which is not installed: '
+            'pip install "minidl[cuda13]" (CUDA 13) or "minidl[cuda12]" (CUDA 12)'
+        ) from None
+    try:
+        count = cupy.cuda.runtime.getDeviceCount()
+    except Exception as error:  # CuPy raises its own classes for "no driver", "wrong version", ...
+        raise RuntimeError(
+            f'device "cuda": CuPy {cupy.__version__} finds no usable GPU ({error}); '
+            "check the NVIDIA driver with nvidia-smi, and that the CuPy wheel fits its CUDA version"
+        ) from None
+    if not count:
+        raise RuntimeError('device "cuda": CuPy is installed, but this machine has no GPU')
+    modules[cupy.ndarray] = cupy
+    return cupy
+
+
+def as_device(name: str) -> device:
+    """Check that arrays can be placed on the device `name`, and return it; RuntimeError says what is missing."""
+    place = device(name)
+    if place.type == "cuda":
+        count = _cupy().cuda.runtime.getDeviceCount()
+        if place.index is not None and place.index >= count:
+            raise RuntimeError(f'device "{place}" does not exist: this machine has {count} GPU(s), from cuda:0')
+    return place
+
+
+def device_of(array: Array) -> device:
+    """The device on which `array` lies."""
+    return CPU if isinstance(array, np.ndarray) else device(f"cuda:{array.device.id}")
+
+
+def to_device(array: Array, name: str) -> Array:
+    """`array` on the device `name`: itself if it lies there already, otherwise a copy."""
+    place = as_device(name)
+    if place.type == "cpu":
+        return array if isinstance(array, np.ndarray) else array.get()
+    cupy = _cupy()
+    with cupy.cuda.Device(place.index):
+        return cupy.asarray(array)
+
+
+# -- numbers ---------------------------------------------------------------------------------------------------
+
+_default_dtype = np.dtype(np.float32)
+
+
+def get_default_dtype() -> np.dtype[Any]:
+    """The dtype of tensors made from Python floats: float32, unless `set_default_dtype` changed it."""
+    return _default_dtype
+
+
+def set_default_dtype(dtype: Any) -> None:
+    """Make `dtype` (a floating dtype, otherwise TypeError) that of tensors made from Python floats."""
+    global _default_dtype
+    if np.dtype(dtype).kind != "f":
+        raise TypeError(f"the default dtype must be a floating one, got {np.dtype(dtype)}")
+    _default_dtype = np.dtype(dtype)
+
+
+class Generator:
+    """A stream of random numbers with a seed of its own; PyTorch's `Generator` over `numpy.random.Generator`.
+
+    Numbers are drawn on the host, so that a seed means the same on every device.  `.numpy` is NumPy's generator.
+
+    >>> Generator().manual_seed(3).numpy.integers(10)
+    np.int64(8)
+    """
+
+    def __init__(self, seed: int | None = None) -> None:
+        self.manual_seed(int(np.random.SeedSequence().entropy) % 2**63 if seed is None else seed)  # type: ignore[arg-type]
+
+    def manual_seed(self, seed: int) -> Generator:
+        """Start the stream anew from `seed` (a whole number from 0), and return the generator."""
+        if seed < 0:
+            raise ValueError(f"a seed must be 0 or larger, got {seed}")
+        self._seed = int(seed)
+        self.numpy = np.random.default_rng(self._seed)
+        return self
+
+    def initial_seed(self) -> int:
+        """The seed from which the stream started."""
+        return self._seed
+
+
+_default_generator: Generator | None = None
+
+
+def default_generator() -> Generator:
+    """The generator used wherever none is given; made, with a seed from the system, when first asked for."""
+    global _default_generator
+    if _default_generator is None:
+        _default_generator = Generator()
+    return _default_generator
+
+
+def manual_seed(seed: int) -> Generator:
+    """Start the default generator anew from `seed`: initial weights, shuffles and dropout then repeat exactly."""
+    return default_generator().manual_seed(seed)
+
+
+def random_stream(generator: Generator | None = None) -> np.random.Generator:
+    """NumPy's generator behind `generator`, or behind the default one."""
+    return (generator or default_generator()).numpy
+
+
+# -- what NumPy and CuPy do differently ---------------------------------------------------------------------------
+
+
+def fuse(xp: Any, function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function` as a single kernel on a GPU; itself on NumPy."""
+    return function if xp is np else xp.fuse(function)
+
+
+def erf(xp: Any, x: Array) -> Array:
+    """The error function, 2/sqrt(pi) times the integral of exp(-t²) from 0 to x, element by element.
+
+    NumPy has none: rational approximations from W. J. Cody, "Rational Chebyshev approximations for the error
+    function", Mathematics of Computation 23 (1969), with a relative error of about 1e-16.
+    """
+    if xp is not np:
+        from cupyx.scipy.special import erf as cupy_erf
+
+        return cupy_erf(x)
+    small = np.minimum(np.abs(x), 0.46875)  # each formula sees only arguments that it is made for
+    middle = np.clip(np.abs(x), 0.46875, 4.0)
+    large = np.clip(np.abs(x), 4.0, 6.0)  # from 6 on, erf is 1 to the last bit
+    near = small * _ratio(small * small, _ERF_NEAR)
+    centre = 1.0 - np.exp(-middle * middle) * _ratio(middle, _ERF_CENTRE)
+    far = 1.0 - np.exp(-large * large) / large * (
+        1.0 / np.sqrt(np.pi).item() - _ratio(1.0 / (large * large), _ERF_FAR) / (large * large)
+    )
+    size = np.abs(x)
+    return np.copysign(np.where(size <= 0.46875, near, np.where(size <= 4.0, centre, far)), x)
+
+
+def _ratio(x: Array, coefficients: tuple[tuple[float, ...], tuple[float, ...]]) -> Array:
+    """Numerator over denominator, two polynomials in x whose coefficients start at the highest power."""
+    top, bottom = (coefficient[0] * x + coefficient[1] for coefficient in coefficients)
+    for above, below in zip(coefficients[0][2:], coefficients[1][2:], strict=True):
+        top, bottom = top * x + above, bottom * x + below
+    return top / bottom
+
+
+# Cody's tables: (numerator, denominator), highest power first.
+_ERF_NEAR = (
+    (1.85777706184603153e-1, 3.16112374387056560, 1.13864154151050156e2, 3.77485237685302021e2, 3.20937758913846947e3),
+    (1.0, 2.36012909523441209e1, 2.44024637934444173e2, 1.28261652607737228e3, 2.84423683343917062e3),
+)
+_ERF_CENTRE = (
+    (2.15311535474403846e-8, 5.64188496988670089e-1, 8.88314979438837594, 6.61191906371416295e1,
+     2.98635138197400131e2, 8.81952221241769090e2, 1.71204761263407058e3, 2.05107837782607147e3,
+     1.23033935479799725e3),
+    (1.0, 1.57449261107098347e1, 1.17693950891312499e2, 5.37181101862009858e2, 1.62138957456669019e3,
+     3.29079923573345963e3, 4.36261909014324716e3, 3.43936767414372164e3, 1.23033935480374942e3),
+)  # fmt: skip
+_ERF_FAR = (
+    (1.63153871373020978e-2, 3.05326634961232344e-1, 3.60344899949804439e-1, 1.25781726111229246e-1,
+     1.60837851487422766e-2, 6.58749161529837803e-4),
+    (1.0, 2.56852019228982242, 1.87295284992346725, 5.27905102951428412e-1, 6.05183413124413191e-2,
+     2.33520497626869185e-3),
+)  # fmt: skip

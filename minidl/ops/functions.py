@@ -1,0 +1,123 @@
+"""Ops that work along dimensions, under PyTorch's names and words: `dim` and `keepdim`.
+
+NumPy's `axis` and `keepdims` are understood, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, NamedTuple
+
+from minidl.autograd import Op, Tensor
+from minidl.ops import fused, reductions
+from minidl.ops.elementwise import astype, maximum, minimum, sqrt
+from minidl.ops.indexing import take_along_axis
+
+
+def _public(reduce: Op, summary: str) -> Callable[..., Tensor]:
+    """The public function of an op that reduces: `dim` and `keepdim` are `axis` and `keepdims`."""
+
+    def function(
+        x: Tensor, dim: Any = None, keepdim: bool = False, *, axis: Any = None, keepdims: bool = False
+    ) -> Tensor:
+        axis = dim if axis is None else axis
+        return reduce(x, axis=tuple(axis) if isinstance(axis, list) else axis, keepdims=keepdim or keepdims)
+
+    function.__name__ = function.__qualname__ = reduce.__name__
+    function.__doc__ = f"{summary} over `dim` (a number, several, or None for all), which `keepdim` keeps as length 1."
+    return function
+
+
+amax = _public(reductions.amax, "The largest entry (equal ones share the gradient)")
+amin = _public(reductions.amin, "The smallest entry (equal ones share the gradient)")
+logsumexp = _public(reductions.logsumexp, "log(sum(exp(x))), without overflow,")
+argmax = _public(reductions.argmax, "The position of the largest entry")
+argmin = _public(reductions.argmin, "The position of the smallest entry")
+all = _public(reductions.all, "Whether every entry is true")
+any = _public(reductions.any, "Whether at least one entry is true")
+_sum, _mean = _public(reductions.sum, "The sum"), _public(reductions.mean, "The mean")
+
+
+@wraps(_sum)
+def sum(x: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None, **words: Any) -> Tensor:
+    return _sum(x if dtype is None else astype(x, dtype=dtype), dim, keepdim, **words)
+
+
+@wraps(_mean)
+def mean(x: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None, **words: Any) -> Tensor:
+    x = x if dtype is None else astype(x, dtype=dtype)
+    if x.dtype.kind != "f":
+        raise RuntimeError(f"mean: expected a floating dtype, got {x.dtype}: use mean(dtype=minidl.float32)")
+    return _mean(x, dim, keepdim, **words)
+
+
+def var(
+    x: Tensor, dim: Any = None, keepdim: bool = False, *, correction: float = 1, unbiased: bool = True,
+    axis: Any = None, keepdims: bool = False,
+) -> Tensor:  # fmt: skip
+    """The mean squared distance from the mean, with n - `correction` for n; `unbiased=False` is correction 0."""
+    axis = dim if axis is None else axis
+    axis = tuple(axis) if isinstance(axis, list) else axis
+    return reductions.var(x, axis=axis, keepdims=keepdim or keepdims, correction=correction if unbiased else 0)
+
+
+def std(x: Tensor, dim: Any = None, keepdim: bool = False, **words: Any) -> Tensor:
+    """The square root of `var`."""
+    return sqrt(var(x, dim, keepdim, **words))
+
+
+class Extremes(NamedTuple):
+    """The extreme values along a dimension, and where they are."""
+
+    values: Tensor
+    indices: Tensor
+
+
+def _extreme(x: Tensor, dim: Any, keepdim: bool, whole: Any, pairwise: Any, position: Any) -> Any:
+    if dim is None:
+        return whole(x)
+    if not isinstance(dim, int):
+        return pairwise(x, dim)
+    indices = position(x, dim, True)
+    values = take_along_axis(x, indices, axis=dim)
+    if keepdim:
+        return Extremes(values, indices)
+    shape = values.shape[: dim % x.ndim] + values.shape[dim % x.ndim + 1 :] if x.ndim else ()
+    return Extremes(values.reshape(shape), indices.reshape(shape))
+
+
+def max(x: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
+    """The largest entry; with `dim` (a number) the pair (values, indices) along it; with a tensor, `maximum`.
+
+    >>> import minidl
+    >>> max(minidl.tensor([[1.0, 5.0], [7.0, 2.0]]), 1).indices
+    tensor([1, 0])
+    """
+    return _extreme(x, dim, keepdim, amax, maximum, argmax)
+
+
+def min(x: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
+    """The smallest entry; with `dim` (a number) the pair (values, indices) along it; with a tensor, `minimum`."""
+    return _extreme(x, dim, keepdim, amin, minimum, argmin)
+
+
+def softmax(x: Tensor, dim: int | None = None, *, axis: int | None = None) -> Tensor:
+    """exp(x) scaled so that it sums to 1 along `dim`.
+
+    >>> import minidl
+    >>> softmax(minidl.tensor([0.0, 0.0]), 0)
+    tensor([0.5, 0.5])
+    """
+    return fused.softmax(x, axis=_one("softmax", dim if axis is None else axis))
+
+
+def log_softmax(x: Tensor, dim: int | None = None, *, axis: int | None = None) -> Tensor:
+    """The logarithm of `softmax`, computed in one go because log(softmax(x)) loses small probabilities."""
+    return fused.log_softmax(x, axis=_one("log_softmax", dim if axis is None else axis))
+
+
+def _one(name: str, dim: int | None) -> int:
+    if dim is None:
+        raise TypeError(f"{name} needs the dimension along which to sum to 1, as in {name}(x, dim=1)")
+    return dim

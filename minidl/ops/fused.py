@@ -1,0 +1,111 @@
+"""What networks do most, each as one op: linear layers, softmax, cross-entropy, normalisation, dropout.
+
+One op in place of several saves calls, and often rounding errors.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minidl.autograd import Tensor, op
+from minidl.backend import Generator, array_module, random_stream
+from minidl.ops.elementwise import exp, multiply
+from minidl.ops.indexing import one_hot_float
+
+# -- linear ------------------------------------------------------------------------------------------------------
+
+
+@op
+def linear(xp, x, w, b=None):
+    """x Wᵀ + b over the last dimension of x: (..., in), (out, in), (out,) -> (..., out)."""
+    if w.ndim != 2 or not x.ndim or x.shape[-1] != w.shape[1]:
+        raise ValueError(f"expected an input of shape (..., {w.shape[-1]}) for a weight of shape {w.shape} (out, in), "
+                         f"got an input of shape {x.shape}")
+    out = _rows(x) @ w.T
+    if b is not None:
+        out += b
+    return out if x.ndim == 2 else out.reshape(x.shape[:-1] + w.shape[:1])
+linear.vjps(lambda g, out, x, w, b=None: linear(g, w.T),
+            lambda g, out, x, w, b=None: _rows(g).T @ _rows(x),
+            lambda g, out, x, w, b=None: _rows(g).sum(axis=0))
+
+
+def _rows(x: Any) -> Any:
+    """All leading dimensions as one: (..., n) -> (rows, n)."""
+    return x if x.ndim == 2 else x.reshape((-1, x.shape[-1]))
+
+
+# -- softmax -----------------------------------------------------------------------------------------------------
+
+
+@op
+def softmax(xp, x, *, axis):
+    e = xp.exp(x - x.max(axis=axis, keepdims=True))  # the shift changes nothing but avoids overflow
+    return e / e.sum(axis=axis, keepdims=True)
+softmax.vjps(lambda g, out, x, axis: out * (g - (g * out).sum(axis=axis, keepdims=True)))
+
+
+@op
+def log_softmax(xp, x, *, axis):
+    x = x - x.max(axis=axis, keepdims=True)
+    return x - xp.log(xp.exp(x).sum(axis=axis, keepdims=True))
+log_softmax.vjps(lambda g, out, x, axis: g - exp(out) * g.sum(axis=axis, keepdims=True))
+
+
+@op
+def softmax_cross_entropy(xp, x, target):
+    """-log softmax(x)[target] in each row: (rows, classes), (rows,) whole numbers -> (rows,)."""
+    classes = x.shape[1]
+    if target.size and (int(target.min()) < 0 or int(target.max()) >= classes):
+        raise IndexError(f"a class label must be from 0 to {classes - 1} for {classes} classes, "
+                         f"got labels from {int(target.min())} to {int(target.max())}")
+    x = x - x.max(axis=1, keepdims=True)
+    return xp.log(xp.exp(x).sum(axis=1)) - x[xp.arange(len(target)), target]
+softmax_cross_entropy.vjps(
+    lambda g, out, x, target:
+        g[:, None] * (softmax(x, axis=1) - one_hot_float(target, classes=x.shape[1], dtype=x.dtype)),
+    None)
+
+
+# -- normalisation and dropout --------------------------------------------------------------------------------------
+
+
+@op
+def normalize(xp, x, mean, var, w=None, b=None, *, eps):
+    """(x - mean) / sqrt(var + eps) · w + b, where all but x broadcast against x."""
+    scale = 1 / xp.sqrt(var + eps)
+    out = (x - mean) * (scale if w is None else scale * w)
+    return out if b is None else out + b
+normalize.vjps(
+    lambda g, out, x, mean, var, w=None, b=None, eps=0: g * _scale(var, w, eps),
+    lambda g, out, x, mean, var, w=None, b=None, eps=0: -g * _scale(var, w, eps),
+    lambda g, out, x, mean, var, w=None, b=None, eps=0: g * (x - mean) * _scale(var, w, eps) * (-0.5 / (var + eps)),
+    lambda g, out, x, mean, var, w=None, b=None, eps=0: g * (x - mean) * _scale(var, None, eps),
+    lambda g, out, x, mean, var, w=None, b=None, eps=0: g)
+
+
+def _scale(var: Any, w: Any, eps: float) -> Any:
+    """w / sqrt(var + eps)."""
+    return (var + eps) ** -0.5 if w is None else (var + eps) ** -0.5 * w
+
+
+def dropout(x: Tensor, p: float = 0.5, training: bool = True, generator: Generator | None = None) -> Tensor:
+    """Each entry of `x` is 0 with probability `p` and otherwise x / (1 - p), so that the mean stays what it was.
+
+    Without `training` it is x itself.  Raises ValueError for p outside 0 to 1.
+    Source: Srivastava et al., "Dropout", JMLR 15 (2014).
+
+    >>> import minidl
+    >>> _ = minidl.manual_seed(0)
+    >>> dropout(minidl.ones(5), 0.5)
+    tensor([2., 2., 2., 0., 0.])
+    """
+    if not 0 <= p <= 1:
+        raise ValueError(f"a dropout probability must be from 0 to 1, got {p}")
+    if not training or p == 0:
+        return x
+    kept = random_stream(generator).random(x.shape, dtype=np.float32) >= p
+    mask = kept.astype(x.dtype) * (1 / (1 - p) if p < 1 else 0.0)
+    return multiply(x, Tensor(array_module(x.array).asarray(mask)))

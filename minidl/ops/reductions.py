@@ -1,0 +1,87 @@
+"""Ops that make one number of many: sums, means, variances, extremes, along any dimensions.
+
+They have NumPy's words, `axis` and `keepdims`; functions.py gives them PyTorch's, `dim` and `keepdim`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from minidl.autograd import op
+from minidl.ops.elementwise import equal, exp
+from minidl.ops.shapes import spread
+
+
+def _kept(reduced: Any, x: Any, axis: Any) -> Any:
+    """A reduction of x with the reduced dimensions put back as length 1, so that it broadcasts against x."""
+    if axis is None or reduced.ndim == x.ndim:
+        return reduced
+    gone = [a % x.ndim for a in (axis if isinstance(axis, tuple) else (axis,))]
+    return reduced.reshape(tuple(1 if d in gone else n for d, n in enumerate(x.shape)))
+
+
+def _count(x: Any, axis: Any) -> int:
+    """How many entries of x go into each entry of its reduction."""
+    axes = range(x.ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    return math.prod(x.shape[a] for a in axes)
+
+
+@op
+def sum(xp, x, *, axis=None, keepdims=False): return x.sum(axis=axis, keepdims=keepdims)
+sum.vjps(lambda g, out, x, axis=None, keepdims=False: spread(_kept(g, x, axis), shape=x.shape))
+
+
+@op
+def mean(xp, x, *, axis=None, keepdims=False): return x.mean(axis=axis, keepdims=keepdims)
+mean.vjps(lambda g, out, x, axis=None, keepdims=False:
+          spread(_kept(g, x, axis) / _count(x, axis), shape=x.shape))
+
+
+@op
+def var(xp, x, *, axis=None, keepdims=False, correction=1):
+    return xp.square(x - x.mean(axis=axis, keepdims=True)).sum(axis=axis, keepdims=keepdims) / (
+        _count(x, axis) - correction)
+var.vjps(lambda g, out, x, axis=None, keepdims=False, correction=1:
+          _kept(g, x, axis) * (2 / (_count(x, axis) - correction)) * (x - mean(x, axis=axis, keepdims=True)))
+
+
+@op
+def amax(xp, x, *, axis=None, keepdims=False): return x.max(axis=axis, keepdims=keepdims)
+amax.vjps(lambda g, out, x, axis=None, keepdims=False: _shared(g, out, x, axis))
+
+
+@op
+def amin(xp, x, *, axis=None, keepdims=False): return x.min(axis=axis, keepdims=keepdims)
+amin.vjps(lambda g, out, x, axis=None, keepdims=False: _shared(g, out, x, axis))
+
+
+def _shared(g: Any, out: Any, x: Any, axis: Any) -> Any:
+    """Equal extremes share the gradient."""
+    chosen = equal(x, _kept(out, x, axis))
+    return _kept(g, x, axis) * chosen / sum(chosen, axis=axis, keepdims=True)
+
+
+@op
+def logsumexp(xp, x, *, axis=None, keepdims=False):
+    top = x.max(axis=axis, keepdims=True)
+    top = xp.where(xp.isfinite(top), top, 0)  # all -inf: the result is -inf, not NaN
+    total = xp.log(xp.exp(x - top).sum(axis=axis, keepdims=True)) + top
+    return total if keepdims else total.reshape(xp.max(x, axis=axis).shape)
+logsumexp.vjps(lambda g, out, x, axis=None, keepdims=False: _kept(g, x, axis) * exp(x - _kept(out, x, axis)))
+
+
+@op
+def argmax(xp, x, *, axis=None, keepdims=False): return xp.argmax(x, axis=axis, keepdims=keepdims)
+
+
+@op
+def argmin(xp, x, *, axis=None, keepdims=False): return xp.argmin(x, axis=axis, keepdims=keepdims)
+
+
+@op
+def all(xp, x, *, axis=None, keepdims=False): return xp.all(x, axis=axis, keepdims=keepdims)
+
+
+@op
+def any(xp, x, *, axis=None, keepdims=False): return xp.any(x, axis=axis, keepdims=keepdims)
