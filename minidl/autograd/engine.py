@@ -94,10 +94,10 @@ def op(function: Callable[..., Array]) -> Op:
         if tracked and mode.recording and rules:
             result.tracked = True
             result.op = call  # type: ignore[assignment]
-            result.inputs, result.settings, result.order = inputs, settings, next_order()
+            result.inputs, result.arrays, result.settings, result.order = inputs, arrays, settings, next_order()
         else:
             result.tracked = False
-            result.op = result.inputs = result.settings = None
+            result.op = result.inputs = result.arrays = result.settings = None
             result.order = 0
         if out.base is not None or out is first:
             _share_version(result, inputs)
@@ -210,12 +210,9 @@ def run_backward(
             g = _run_hooks(node, g)
         if node in targets:
             found[node] = g
-        op, inputs, settings = _recorded(node)
-        out: Any = node
-        values: Sequence[Any] = inputs
-        if not create_graph:
-            out, values = node.array, [x.array if isinstance(x, Tensor) else x for x in inputs]
-        for x, rule in zip(inputs, op.rules, strict=False):  # inputs left out (a bias) have rules, too
+        op, inputs, arrays, settings = _recorded(node)
+        out, values = (node, inputs) if create_graph else (node.array, arrays)
+        for x, array, rule in zip(inputs, arrays, op.rules):  # noqa: B905 (inputs left out have rules, too)
             if not isinstance(x, Tensor):
                 continue
             if x.version is not None and x.version[0] > node.order:
@@ -223,10 +220,10 @@ def run_backward(
             if not x.tracked or rule is None:
                 continue
             gx = rule(g, out, *values, **settings) if settings else rule(g, out, *values)
-            if gx.shape != x.array.shape:
-                gx = _unbroadcast(gx, x.array.shape, op)
-            if gx.dtype is not x.array.dtype and gx.dtype != x.array.dtype:
-                gx = gx.astype(x.array.dtype)
+            if gx.shape != array.shape:
+                gx = _unbroadcast(gx, array.shape, op)
+            if gx.dtype is not array.dtype and gx.dtype != array.dtype:
+                gx = gx.astype(array.dtype)
             if x in pending:
                 pending[x] = pending[x] + gx
             else:
@@ -234,7 +231,7 @@ def run_backward(
                 if x.op is not None:
                     heappush(queue, (-x.order, x))
         if not keep:
-            node.inputs = node.settings = None
+            node.inputs = node.arrays = node.settings = None
 
     for leaf, g in pending.items():
         if wanted is None or leaf in targets:
@@ -244,17 +241,17 @@ def run_backward(
     return found
 
 
-def _recorded(node: Tensor) -> tuple[Op, tuple[Any, ...], dict[str, Any]]:
+def _recorded(node: Tensor) -> tuple[Op, tuple[Any, ...], list[Any], dict[str, Any]]:
     """How `node` was computed; RuntimeError if that was freed, or if its numbers are no longer those computed."""
-    op = cast(Op, node.op)
-    if node.inputs is None:
+    op: Any = node.op
+    if node.inputs is None or node.arrays is None or node.settings is None:
         raise RuntimeError(
             f"backward through {op.__name__} a second time: its graph was freed by the first; "
             "call backward(retain_graph=True) the first time to keep it"
         )
     if node.version is not None and node.version[0] > node.order:
         raise _changed(node, op)
-    return op, node.inputs, cast(dict[str, Any], node.settings)
+    return op, node.inputs, node.arrays, node.settings
 
 
 def _changed(x: Tensor, op: Op) -> RuntimeError:
@@ -290,7 +287,7 @@ def _seed(root: Tensor, gradient: Any, create_graph: bool) -> Any:
                 f"a gradient can be left out for one element only, this tensor has shape {root.shape}: "
                 "reduce it with .sum() or .mean(), or give backward(gradient) of that shape"
             )
-        gradient = array_module(array).ones(array.shape, array.dtype)
+        gradient = array_module(array).array(1, dtype=array.dtype, ndmin=array.ndim)
     if not isinstance(gradient, Tensor):
         gradient = Tensor(array_module(array).asarray(gradient, dtype=array.dtype))
     if gradient.shape != root.shape:

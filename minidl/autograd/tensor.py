@@ -99,13 +99,14 @@ class Tensor:
     - `array`: the NumPy or CuPy array itself.
     - `grad`: the gradient that `backward` left here (a Tensor of the same shape and dtype), or None.
     - `name`: a name for pictures and messages, or None.
-    - `op`, `inputs`, `settings`: how it was computed; `op` is None for a leaf, `inputs` after its graph was freed.
+    - `op`, `inputs`, `arrays`, `settings`: how it was computed, `arrays` being those of the inputs at the time;
+      `op` is None for a leaf, the others are None after the graph was freed.
     - `order`: larger than that of everything it was computed from.
     """
 
     # tracked: whether operations on it are recorded; hooks: functions that see its gradient;
     # version: [when the memory was last changed in place, whether other tensors view it], shared with those.
-    __slots__ = ("array", "grad", "tracked", "name", "op", "inputs", "settings", "order", "hooks", "version",
+    __slots__ = ("array", "grad", "tracked", "name", "op", "inputs", "arrays", "settings", "order", "hooks", "version",
                  "__weakref__")  # fmt: skip
     __array_ufunc__ = None  # ndarray * tensor is the tensor's business
     __hash__ = object.__hash__  # == compares the numbers, but a dictionary looks for the tensor itself
@@ -115,6 +116,7 @@ class Tensor:
     name: str | None
     op: Op | None
     inputs: tuple[Any, ...] | None
+    arrays: list[Any] | None
     settings: dict[str, Any] | None
     hooks: dict[int, Callable[[Tensor, Tensor], Tensor | None]] | None
     version: list[int] | None
@@ -123,7 +125,8 @@ class Tensor:
         if type(array) not in backend.modules:
             array = np.asarray(array)
         self.array = array
-        self.grad = self.name = self.op = self.inputs = self.settings = self.hooks = self.version = None
+        self.grad = self.name = self.hooks = self.version = None
+        self.op = self.inputs = self.arrays = self.settings = None
         self.order = 0
         self.tracked = False
         if requires_grad:
@@ -312,9 +315,11 @@ class Tensor:
                 "changed in place in a recorded graph; make a new tensor instead, as in y = x + 1"
             )
         old = Tensor(self.array)
-        old.op, old.inputs, old.settings, old.order = self.op, self.inputs, self.settings, self.order
+        old.op, old.inputs, old.arrays = self.op, self.inputs, self.arrays
+        old.settings, old.order = self.settings, self.order
         old.tracked, old.hooks, old.version = self.tracked, self.hooks, self.version
-        self.array, self.op, self.settings, self.hooks = result.array, result.op, result.settings, None
+        self.array, self.op, self.arrays, self.settings = result.array, result.op, result.arrays, result.settings
+        self.hooks = None
         self.version = None
         self.inputs = tuple(old if x is self else x for x in cast(tuple[Any, ...], result.inputs))
         self.order, self.tracked = result.order, result.tracked

@@ -6,7 +6,6 @@ NumPy's `axis` and `keepdims` are understood, too.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import wraps
 from typing import Any, NamedTuple
 
 from minidl.autograd import Op, Tensor
@@ -15,14 +14,19 @@ from minidl.ops.elementwise import astype, maximum, minimum, sqrt
 from minidl.ops.indexing import take_along_axis
 
 
+def _axes(dim: Any, axis: Any) -> Any:
+    """The dimensions, under whichever word they came, as NumPy wants them."""
+    axis = dim if axis is None else axis
+    return tuple(axis) if isinstance(axis, list) else axis
+
+
 def _public(reduce: Op, summary: str) -> Callable[..., Tensor]:
-    """The public function of an op that reduces: `dim` and `keepdim` are `axis` and `keepdims`."""
+    """The public function of an op that reduces."""
 
     def function(
         x: Tensor, dim: Any = None, keepdim: bool = False, *, axis: Any = None, keepdims: bool = False
     ) -> Tensor:
-        axis = dim if axis is None else axis
-        return reduce(x, axis=tuple(axis) if isinstance(axis, list) else axis, keepdims=keepdim or keepdims)
+        return reduce(x, axis=_axes(dim, axis), keepdims=keepdim or keepdims)
 
     function.__name__ = function.__qualname__ = reduce.__name__
     function.__doc__ = f"{summary} over `dim` (a number, several, or None for all), which `keepdim` keeps as length 1."
@@ -36,20 +40,32 @@ argmax = _public(reductions.argmax, "The position of the largest entry")
 argmin = _public(reductions.argmin, "The position of the smallest entry")
 all = _public(reductions.all, "Whether every entry is true")
 any = _public(reductions.any, "Whether at least one entry is true")
-_sum, _mean = _public(reductions.sum, "The sum"), _public(reductions.mean, "The mean")
 
 
-@wraps(_sum)
-def sum(x: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None, **words: Any) -> Tensor:
-    return _sum(x if dtype is None else astype(x, dtype=dtype), dim, keepdim, **words)
+def sum(
+    x: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None, axis: Any = None, keepdims: bool = False
+) -> Tensor:
+    """The sum over `dim` (a number, several, or None for all), which `keepdim` keeps as length 1.
 
-
-@wraps(_mean)
-def mean(x: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None, **words: Any) -> Tensor:
+    >>> import minidl
+    >>> sum(minidl.ones(2, 3), 1)
+    tensor([3., 3.])
+    """
     x = x if dtype is None else astype(x, dtype=dtype)
-    if x.dtype.kind != "f":
+    return reductions.sum(x, axis=_axes(dim, axis), keepdims=keepdim or keepdims)
+
+
+def mean(
+    x: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None, axis: Any = None, keepdims: bool = False
+) -> Tensor:
+    """The mean over `dim` (a number, several, or None for all), which `keepdim` keeps as length 1.
+
+    Raises RuntimeError for whole numbers, whose mean has no dtype of its own: name one with `dtype`.
+    """
+    x = x if dtype is None else astype(x, dtype=dtype)
+    if x.array.dtype.kind != "f":
         raise RuntimeError(f"mean: expected a floating dtype, got {x.dtype}: use mean(dtype=minidl.float32)")
-    return _mean(x, dim, keepdim, **words)
+    return reductions.mean(x, axis=_axes(dim, axis), keepdims=keepdim or keepdims)
 
 
 def var(
@@ -57,9 +73,8 @@ def var(
     axis: Any = None, keepdims: bool = False,
 ) -> Tensor:  # fmt: skip
     """The mean squared distance from the mean, with n - `correction` for n; `unbiased=False` is correction 0."""
-    axis = dim if axis is None else axis
-    axis = tuple(axis) if isinstance(axis, list) else axis
-    return reductions.var(x, axis=axis, keepdims=keepdim or keepdims, correction=correction if unbiased else 0)
+    correction = correction if unbiased else 0
+    return reductions.var(x, axis=_axes(dim, axis), keepdims=keepdim or keepdims, correction=correction)
 
 
 def std(x: Tensor, dim: Any = None, keepdim: bool = False, **words: Any) -> Tensor:

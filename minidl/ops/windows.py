@@ -15,8 +15,8 @@ import numpy as np
 from minidl.autograd import op
 from minidl.backend import Array
 
-# Columns are made for so many output rows at a time that one block stays in a core's second-level cache.
-_BLOCK_BYTES = 1 << 20
+# Columns are made for so many output rows at a time that a block stays in a core's second-level cache.
+_BLOCK_BYTES = 1 << 19
 
 
 class Window(NamedTuple):
@@ -37,16 +37,18 @@ class Window(NamedTuple):
         )
         return rows, columns
 
-    def reach(self, i: int, j: int, rows: slice = slice(None)) -> tuple[slice, slice]:
-        """The places of the padded image that entry (i, j) of the kernel meets, for the given output rows."""
-        start, stop, _ = rows.indices(self.out[0])
-        top, left = i * self.dilation[0], j * self.dilation[1]
-        return (slice(top + start * self.stride[0], top + (stop - 1) * self.stride[0] + 1, self.stride[0]),
-                slice(left, left + (self.out[1] - 1) * self.stride[1] + 1, self.stride[1]))  # fmt: skip
+    def places(self) -> list[tuple[slice, slice]]:
+        """For each entry of the kernel, row by row: the places of the padded image that it meets."""
+        down, across = (
+            [slice(k * dilation, k * dilation + (out - 1) * stride + 1, stride) for k in range(kernel)]
+            for out, kernel, stride, dilation in zip(self.out, self.kernel, self.stride, self.dilation, strict=True)
+        )
+        return [(rows, columns) for rows in down for columns in across]
 
-    def offsets(self) -> Iterator[tuple[int, int]]:
-        """The entries of the kernel, row by row."""
-        return ((i, j) for i in range(self.kernel[0]) for j in range(self.kernel[1]))
+    @property
+    def tiles(self) -> bool:
+        """Whether no place is seen twice."""
+        return self.dilation == (1, 1) and all(k <= s for k, s in zip(self.kernel, self.stride, strict=True))
 
 
 def _batch_last(x: Array) -> Array:
@@ -62,10 +64,16 @@ def _padded(xp: Any, x: Array, window: Window, value: float = 0) -> Array:
     (top, bottom), (left, right) = window.padding
     if not (top or bottom or left or right):
         return x
-    channels, height, width, batch = x.shape
-    frame = xp.full((channels, top + height + bottom, left + width + right, batch), value, dtype=x.dtype)
+    frame = _frame(xp, x.shape[0], x.shape[3], window, x.dtype, value)
     _inner(frame, window)[...] = x
     return frame
+
+
+def _frame(xp: Any, channels: int, batch: int, window: Window, dtype: Any, value: float = 0) -> Array:
+    """An array for padded images, (C, top + H + bottom, left + W + right, N)."""
+    (top, bottom), (left, right), (height, width) = *window.padding, window.size
+    shape = (channels, top + height + bottom, left + width + right, batch)
+    return xp.full(shape, value, dtype) if value else xp.zeros(shape, dtype)
 
 
 def _inner(x: Array, window: Window) -> Array:
@@ -79,10 +87,10 @@ def _inner(x: Array, window: Window) -> Array:
 # conv2d_weight are its adjoints in them.
 
 
-def _blocks(xp: Any, x: Array, window: Window, groups: int) -> Iterator[tuple[slice, slice, Array]]:
-    """The windows of x as columns, a block of output rows at a time.
+def _blocks(xp: Any, x: Array, window: Window, groups: int) -> Iterator[tuple[slice, Array]]:
+    """The windows of x (C, H, W, N) as columns, a block of output rows at a time.
 
-    Gives (rows, their places among all columns, columns (groups, C/groups·kh·kw, rows·Wo·N)).
+    Gives the places of the block among all columns, and the block: (groups, C/groups·kh·kw, rows·Wo·N).
     """
     channels, _, _, batch = x.shape
     (kh, kw), (height, width) = window.kernel, window.out
@@ -91,18 +99,12 @@ def _blocks(xp: Any, x: Array, window: Window, groups: int) -> Iterator[tuple[sl
     windows = xp.lib.stride_tricks.as_strided(
         x, (channels, kh, kw, height, width, batch), (c, h * dh, w * dw, h * sh, w * sw, n)
     )
-    for rows, places in _row_blocks(xp, window, channels, batch, x.itemsize):
-        yield rows, places, windows[:, :, :, rows].reshape(groups, channels // groups * kh * kw, -1)
-
-
-def _row_blocks(xp: Any, window: Window, channels: int, batch: int, itemsize: int) -> Iterator[tuple[slice, slice]]:
-    """Blocks of output rows, and their places among all columns; on a GPU everything at once."""
-    (kh, kw), (height, width) = window.kernel, window.out
-    row_bytes = channels * kh * kw * width * batch * itemsize
-    step = max(1, _BLOCK_BYTES // max(1, row_bytes)) if xp is np else height
+    row_bytes = channels * kh * kw * width * batch * x.itemsize
+    step = max(1, _BLOCK_BYTES // max(1, row_bytes)) if xp is np else height  # a GPU takes all at once
     for start in range(0, height, step):
-        stop = min(start + step, height)
-        yield slice(start, stop), slice(start * width * batch, stop * width * batch)
+        rows = windows[:, :, :, start : start + step]
+        places = slice(start * width * batch, (start + rows.shape[3]) * width * batch)
+        yield places, rows.reshape(groups, channels // groups * kh * kw, -1)
 
 
 def _grouped(xp: Any, g: Array, groups: int) -> Array:
@@ -116,7 +118,7 @@ def conv2d(xp, x, w, b=None, *, window, groups=1):
     outputs, (height, width), batch = w.shape[0], window.out, x.shape[0]
     out = xp.empty((groups, outputs // groups, height * width * batch), x.dtype)
     w = w.reshape(groups, outputs // groups, -1)
-    for _, places, columns in _blocks(xp, _padded(xp, _batch_last(x), window), window, groups):
+    for places, columns in _blocks(xp, _padded(xp, _batch_last(x), window), window, groups):
         xp.matmul(w, columns, out=out[:, :, places])
     if b is not None:
         out += b.reshape(groups, -1, 1)
@@ -126,16 +128,12 @@ def conv2d(xp, x, w, b=None, *, window, groups=1):
 @op
 def conv2d_input(xp, g, w, *, window, groups=1):
     """The gradient of conv2d at its input: each g (N, O, Ho, Wo) added to all that its window saw: (N, C, H, W)."""
-    batch, channels, (height, width) = g.shape[0], w.shape[1] * groups, window.size
-    (top, bottom), (left, right) = window.padding
-    frame = xp.zeros((channels, top + height + bottom, left + width + right, batch), g.dtype)
+    batch, outputs, channels = g.shape[0], w.shape[0], w.shape[1] * groups
+    frame = _frame(xp, channels, batch, window, g.dtype)
     g = _grouped(xp, g, groups)
-    w = w.reshape(groups, w.shape[0] // groups, -1).swapaxes(1, 2)
-    for rows, places in _row_blocks(xp, window, channels, batch, g.itemsize):
-        columns = xp.matmul(w, g[:, :, places])
-        columns = columns.reshape(channels, *window.kernel, -1, window.out[1], batch)
-        for i, j in window.offsets():
-            frame[:, *window.reach(i, j, rows)] += columns[:, i, j]
+    w = w.reshape(groups, outputs // groups, channels // groups, -1).transpose(3, 0, 2, 1).copy()
+    for place, entry in zip(window.places(), w, strict=True):  # entry: (groups, C/groups, O/groups)
+        frame[:, *place] += (entry @ g).reshape(channels, *window.out, batch)
     return _batch_first(_inner(frame, window))
 
 
@@ -143,11 +141,12 @@ def conv2d_input(xp, g, w, *, window, groups=1):
 def conv2d_weight(xp, g, x, *, window, groups=1):
     """The gradient of conv2d at its weight: (N, O, Ho, Wo), (N, C, H, W) -> (O, C/groups, kh, kw)."""
     outputs, channels = g.shape[1], x.shape[1]
-    total = xp.zeros((groups, outputs // groups, channels // groups * window.kernel[0] * window.kernel[1]), g.dtype)
     g = _grouped(xp, g, groups)
-    for _, places, columns in _blocks(xp, _padded(xp, _batch_last(x), window), window, groups):
-        total += xp.matmul(g[:, :, places], columns.swapaxes(1, 2))
-    return total.reshape(outputs, channels // groups, *window.kernel)
+    total = sum(
+        columns @ g[:, :, places].swapaxes(1, 2)
+        for places, columns in _blocks(xp, _padded(xp, _batch_last(x), window), window, groups)
+    )  # (groups, C/groups·kh·kw, O/groups)
+    return total.swapaxes(1, 2).reshape(outputs, channels // groups, *window.kernel)
 
 
 conv2d.vjps(lambda g, out, x, w, b=None, **settings: conv2d_input(g, w, **settings),
@@ -168,10 +167,10 @@ conv2d_weight.vjps(lambda g, out, y, x, **settings: conv2d(x, g, **settings),
 def max_pool2d(xp, x, *, window):
     """The largest entry in each window: (N, C, H, W) -> (N, C, Ho, Wo)."""
     x = _padded(xp, _batch_last(x), window, -np.inf)
-    first, *others = window.offsets()
-    out = x[:, *window.reach(*first)].copy()
-    for offset in others:
-        xp.maximum(out, x[:, *window.reach(*offset)], out=out)
+    first, *others = window.places()
+    out = x[:, *first].copy()
+    for place in others:
+        xp.maximum(out, x[:, *place], out=out)
     return _batch_first(out)
 
 
@@ -179,9 +178,12 @@ def max_pool2d(xp, x, *, window):
 def max_unpool2d(xp, g, x, out, *, window):
     """g (N, C, Ho, Wo) added where max_pool2d(x) found out, zeros elsewhere: (N, C, H, W)."""
     g, x = _batch_last(g), _batch_last(x)
-    frame = _padded(xp, xp.zeros_like(x), window)
-    for places, chosen in _winners(xp, x, out, window):
-        frame[:, *places] += g * chosen
+    frame = _frame(xp, x.shape[0], x.shape[3], window, g.dtype)
+    for place, chosen in _winners(xp, x, out, window):
+        if window.tiles:
+            xp.multiply(g, chosen, out=frame[:, *place])
+        else:
+            frame[:, *place] += g * chosen
     return _batch_first(_inner(frame, window))
 
 
@@ -189,8 +191,8 @@ def max_unpool2d(xp, g, x, out, *, window):
 def max_pick2d(xp, y, x, out, *, window):
     """The entries of y (N, C, H, W) where max_pool2d(x) found out: (N, C, Ho, Wo)."""
     picked, y = xp.zeros_like(_batch_last(out)), _padded(xp, _batch_last(y), window)
-    for places, chosen in _winners(xp, _batch_last(x), out, window):
-        picked += y[:, *places] * chosen
+    for place, chosen in _winners(xp, _batch_last(x), out, window):
+        picked += y[:, *place] * chosen
     return _batch_first(picked)
 
 
@@ -198,11 +200,11 @@ def _winners(xp: Any, x: Array, out: Array, window: Window) -> Iterator[tuple[tu
     """For each entry of the kernel: the places it meets, and where it is the first that equals the largest."""
     x, out = _padded(xp, x, window, -np.inf), _batch_last(out)
     free = xp.ones(out.shape, bool)
-    for offset in window.offsets():
-        places = window.reach(*offset)
-        chosen = (x[:, *places] == out) & free
+    for place in window.places():
+        chosen = x[:, *place] == out
+        chosen &= free
         free ^= chosen
-        yield places, chosen
+        yield place, chosen
 
 
 max_pool2d.vjps(lambda g, out, x, window: max_unpool2d(g, x, out, window=window))
@@ -217,10 +219,10 @@ max_pick2d.vjps(lambda g, picked, y, x, out, window: max_unpool2d(g, x, out, win
 def avg_pool2d(xp, x, *, window):
     """The mean of each window, padding counted as zeros: (N, C, H, W) -> (N, C, Ho, Wo)."""
     x = _padded(xp, _batch_last(x), window)
-    first, *others = window.offsets()
-    out = x[:, *window.reach(*first)].copy()
-    for offset in others:
-        out += x[:, *window.reach(*offset)]
+    first, *others = window.places()
+    out = x[:, *first].copy()
+    for place in others:
+        out += x[:, *place]
     out *= 1 / (window.kernel[0] * window.kernel[1])
     return _batch_first(out)
 
@@ -229,11 +231,9 @@ def avg_pool2d(xp, x, *, window):
 def avg_unpool2d(xp, g, *, window):
     """Each entry of g (N, C, Ho, Wo) spread evenly over its window: (N, C, H, W)."""
     g = _batch_last(g) * (1 / (window.kernel[0] * window.kernel[1]))
-    (top, bottom), (left, right) = window.padding
-    (height, width), (channels, _, _, batch) = window.size, g.shape
-    frame = xp.zeros((channels, top + height + bottom, left + width + right, batch), g.dtype)
-    for offset in window.offsets():
-        frame[:, *window.reach(*offset)] += g
+    frame = _frame(xp, g.shape[0], g.shape[3], window, g.dtype)
+    for place in window.places():
+        frame[:, *place] += g
     return _batch_first(_inner(frame, window))
 
 
