@@ -1,0 +1,10 @@
+"""Where training examples come from: datasets, the loader that cuts them into batches, and MNIST itself.
+
+Start with `dataset.py` (what a dataset is), then `loader.py` (one epoch), then `mnist.py`.
+"""
+
+from minidl.data.dataset import Dataset, Subset, TensorDataset, collate, random_split
+from minidl.data.loader import DataLoader
+from minidl.data.mnist import MNIST
+
+__all__ = ["MNIST", "DataLoader", "Dataset", "Subset", "TensorDataset", "collate", "random_split"]

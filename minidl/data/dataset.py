@@ -1,0 +1,192 @@
+"""What a dataset is: something with a length that gives an example for an index, or a batch for several.
+
+A dataset that lies in memory answers `batch(indices)` with one look-up for the whole batch; any other is
+asked item by item, and the items are put together by `collate`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from minidl import backend
+from minidl.autograd import Tensor, tensor
+
+
+class Dataset:
+    """Base class: define `__len__` and `__getitem__(index)`, and the DataLoader can draw batches.
+
+    Define `batch(indices)` as well where a whole batch can be had faster than item by item.  A subclass that
+    redefines only `__getitem__` falls back to item by item, so that its new items are what the loader gives.
+
+    >>> class Squares(Dataset):
+    ...     def __len__(self): return 10
+    ...     def __getitem__(self, index): return float(index), index * index
+    >>> numbers, squares = Squares().batch(np.array([2, 3]))
+    >>> numbers.tolist(), squares.tolist()
+    ([2.0, 3.0], [4, 9])
+    """
+
+    def __init_subclass__(cls, **settings: Any) -> None:
+        super().__init_subclass__(**settings)
+        if "__getitem__" in vars(cls) and "batch" not in vars(cls):
+            cls.batch = Dataset.batch  # type: ignore[method-assign]
+
+    def __len__(self) -> int:
+        raise TypeError(f"{type(self).__name__} does not say how many examples it has: define __len__(self)")
+
+    def __getitem__(self, index: Any) -> Any:
+        raise TypeError(f"{type(self).__name__} gives no examples: define __getitem__(self, index)")
+
+    def batch(self, indices: np.ndarray) -> Any:
+        """The examples at `indices` (a one-dimensional array of whole numbers), put together by `collate`."""
+        return collate([self[index] for index in indices.tolist()])
+
+
+class TensorDataset(Dataset):
+    """Tensors (or NumPy arrays, which are copied) whose first dimension counts the examples.
+
+    Example `i` is the tuple of every tensor's row `i`; any index that a tensor takes can be used.  Tensors of
+    different lengths raise ValueError.
+
+    >>> data = TensorDataset(np.arange(6.0).reshape(3, 2), np.array([0, 1, 0]))
+    >>> x, y = data[np.array([2, 0])]
+    >>> x.tolist(), y.tolist()
+    ([[4.0, 5.0], [0.0, 1.0]], [0, 0])
+    """
+
+    def __init__(self, *tensors: Any) -> None:
+        self.tensors = tuple(t if isinstance(t, Tensor) else tensor(t) for t in tensors)
+        if not self.tensors or any(t.ndim == 0 for t in self.tensors):
+            raise ValueError("TensorDataset needs tensors, each with a first dimension that counts examples")
+        if len({t.shape[0] for t in self.tensors}) > 1:
+            shapes = ", ".join(str(tuple(t.shape)) for t in self.tensors)
+            raise ValueError(f"the tensors of a TensorDataset must be equally long, got shapes {shapes}")
+
+    def __len__(self) -> int:
+        return self.tensors[0].shape[0]
+
+    def __getitem__(self, index: Any) -> tuple[Tensor, ...]:
+        return tuple(t[index] for t in self.tensors)
+
+    def batch(self, indices: np.ndarray) -> tuple[Tensor, ...]:
+        """Every tensor's rows at `indices`: one look-up for each tensor."""
+        return self[indices]
+
+
+class Subset(Dataset):
+    """The examples of `dataset` at `indices`, in that order; an index out of range raises IndexError.
+
+    >>> evens = Subset([10, 11, 12, 13], [0, 2])
+    >>> len(evens), evens[1]
+    (2, 12)
+    """
+
+    def __init__(self, dataset: Any, indices: Any) -> None:
+        self.dataset = dataset
+        self.indices = np.asarray(indices)
+        if self.indices.size == 0:
+            self.indices = np.empty(0, np.int64)
+        if self.indices.ndim != 1 or self.indices.dtype.kind not in "iu":
+            raise TypeError(
+                "the indices of a Subset must be a list of whole numbers, "
+                f"got an array of {self.indices.dtype} with shape {self.indices.shape}"
+            )
+        size = len(dataset)
+        if (outside := (self.indices < -size) | (self.indices >= size)).any():
+            raise IndexError(f"index {self.indices[outside][0]} is outside a dataset of {size} examples")
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, index: Any) -> Any:
+        chosen = self.indices[index]
+        return self.dataset[chosen if chosen.ndim else int(chosen)]
+
+    def batch(self, indices: np.ndarray) -> Any:
+        """The underlying dataset's batch: as fast as that dataset is."""
+        return draw(self.dataset, self.indices[indices])
+
+
+def random_split(
+    dataset: Any, lengths: Sequence[float], generator: backend.Generator | None = None
+) -> list[Subset]:
+    """Cut `dataset` at random into parts of the given `lengths`, which share no example.
+
+    Whole numbers must add up to `len(dataset)`; fractions must add up to 1, and what rounding down leaves
+    over goes to the first parts, one each.  Otherwise ValueError.
+
+    >>> train, test = random_split(range(10), [0.75, 0.25], backend.Generator(0))
+    >>> len(train), len(test), sorted([*train, *test]) == list(range(10))
+    (8, 2, True)
+    """
+    size = len(dataset)
+    if min(lengths, default=-1) < 0:
+        raise ValueError(f"random_split needs lengths from 0, got {list(lengths)}")
+    if any(isinstance(length, float) for length in lengths):
+        if abs(sum(lengths) - 1) > 1e-6:
+            raise ValueError(f"the fractions given to random_split must add up to 1, got {list(lengths)}")
+        counts = [int(size * fraction) for fraction in lengths]
+        for part in range(size - sum(counts)):
+            counts[part % len(counts)] += 1
+    else:
+        counts = [int(length) for length in lengths]
+    if sum(counts) != size:
+        raise ValueError(f"the lengths given to random_split add up to {sum(counts)}, the dataset has {size}")
+    order = backend.random_stream(generator).permutation(size)
+    edges = np.cumsum([0, *counts]).tolist()
+    return [Subset(dataset, order[start:stop]) for start, stop in pairwise(edges)]
+
+
+def draw(dataset: Any, indices: np.ndarray) -> Any:
+    """One batch from anything with items: at once where the dataset can, otherwise item by item."""
+    if isinstance(dataset, Dataset):
+        return dataset.batch(indices)
+    return collate([dataset[index] for index in indices.tolist()])
+
+
+def collate(examples: Sequence[Any]) -> Any:
+    """Put equally built examples together, as PyTorch's default_collate: a batch is built like one example.
+
+    Numbers, arrays and Tensors become one Tensor with a new first dimension (Python floats: float32, as in
+    `tensor`), tuples, lists and dictionaries are gone through, strings are listed.  Shapes that differ raise
+    RuntimeError, other types TypeError.
+
+    >>> x, extra = collate([(np.ones(3), {"label": 1}), (np.zeros(3), {"label": 2})])
+    >>> x.shape, extra["label"].tolist()
+    ((2, 3), [1, 2])
+    """
+    first = examples[0]
+    if isinstance(first, Tensor):
+        return Tensor(_stack([example.array for example in examples]))
+    if isinstance(first, np.ndarray | np.generic):
+        return Tensor(_stack([np.asarray(example) for example in examples]))
+    if isinstance(first, int | float):
+        return tensor(list(examples))
+    if isinstance(first, str | bytes):
+        return list(examples)
+    if isinstance(first, Mapping):
+        return {key: collate([example[key] for example in examples]) for key in first}
+    if isinstance(first, tuple | list):
+        if len({len(example) for example in examples}) > 1:
+            raise RuntimeError("each example of a batch must have as many parts as the others")
+        parts = [collate(part) for part in zip(*examples, strict=True)]
+        return type(first)(*parts) if hasattr(first, "_fields") else type(first)(parts)
+    raise TypeError(
+        "a batch can be made of numbers, arrays, Tensors, strings, tuples, lists and dictionaries, "
+        f"got {type(first).__name__}; give the DataLoader a collate_fn for anything else"
+    )
+
+
+def _stack(arrays: list[Any]) -> Any:
+    """Arrays of one shape as one array with a new first dimension."""
+    if len({array.shape for array in arrays}) > 1:
+        shapes = ", ".join(sorted({str(array.shape) for array in arrays}))
+        raise RuntimeError(
+            f"the examples of a batch must have equal shapes, got {shapes}; "
+            "bring them to one size, or give the DataLoader a collate_fn"
+        )
+    return backend.array_module(arrays[0]).stack(arrays)
