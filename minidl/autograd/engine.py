@@ -80,7 +80,7 @@ def op(function: Callable[..., Array]) -> Op:
                 return function(array_module(*arrays), *arrays, **settings)
             out = function(_module_of(type(first)) or array_module(*arrays), *arrays, **settings)
         except Exception as error:
-            raise _explained(error, name, inputs) from error
+            raise explained(error, name, inputs) from error
 
         if _module_of(type(out)) is None:  # NumPy returns its scalars for 0-d results
             out = np.asarray(out)
@@ -91,7 +91,7 @@ def op(function: Callable[..., Array]) -> Op:
         result = _new(Tensor)
         result.array = out
         result.grad = result.name = result.hooks = result.version = None
-        if tracked and mode.recording and rules:
+        if tracked and mode.recording and rules and dtype.kind == "f":
             result.tracked = True
             result.op = call  # type: ignore[assignment]
             result.inputs, result.arrays, result.settings, result.order = inputs, arrays, settings, next_order()
@@ -105,6 +105,8 @@ def op(function: Callable[..., Array]) -> Op:
 
     def vjps(*given: Callable[..., Any] | None, every: Callable[..., Any] | None = None) -> None:
         nonlocal rules
+        if every is None and len(given) != (count := function.__code__.co_argcount - 1):
+            raise TypeError(f"{name} has {count} array inputs and needs a rule (or None) for each, got {len(given)}")
         rules = call.rules = _Repeated(every) if every else given  # type: ignore[attr-defined]
 
     update_wrapper(call, function)
@@ -135,8 +137,8 @@ def _promoted(out: Array, inputs: Sequence[Any]) -> Array:
     """
     if out.dtype.kind != "f":
         return out
-    arrays = [x.array if isinstance(x, Tensor) else x for x in inputs if hasattr(x, "dtype")]
-    floats = [x for x in arrays if x.dtype.kind == "f"]
+    arrays = [x.array if isinstance(x, Tensor) else x for x in inputs]
+    floats = [x for x in arrays if hasattr(x, "dtype") and x.dtype.kind == "f" and not isinstance(x, np.generic)]
     leading = [x for x in floats if x.ndim] or floats
     dtype = np.result_type(*[x.dtype for x in leading]) if leading else backend.get_default_dtype()
     return out if out.dtype == dtype else out.astype(dtype)
@@ -152,7 +154,7 @@ def _share_version(result: Tensor, inputs: Sequence[Any]) -> None:
             return
 
 
-def _explained(error: Exception, name: str, inputs: Sequence[Any]) -> Exception:
+def explained(error: Exception, name: str, inputs: Sequence[Any]) -> Exception:
     """The error of an op in PyTorch's class, with the op's name and what it was given."""
     tensors = [x for x in inputs if isinstance(x, Tensor)]
     places = sorted({x.device for x in tensors})
@@ -193,6 +195,7 @@ def run_backward(
     found: dict[Tensor, Any] = {}  # gradients of leaves and wanted tensors
     pending: dict[Tensor, Any] = {}  # the sum of the gradients that have reached a tensor so far
     queue: list[tuple[int, Tensor]] = []  # newest first: when a tensor's turn comes, its sum is complete
+    shown = [x for x in gradients if x is not None]  # what the user may hold: no leaf takes its memory
 
     for root, gradient in zip(roots, gradients, strict=True):
         seed = _seed(root, gradient, create_graph)
@@ -207,7 +210,7 @@ def run_backward(
         node = heappop(queue)[1]
         g = pending.pop(node)
         if node.hooks:
-            g = _run_hooks(node, g)
+            g = _run_hooks(node, g, shown)
         if node in targets:
             found[node] = g
         op, inputs, arrays, settings = _recorded(node)
@@ -235,9 +238,9 @@ def run_backward(
 
     for leaf, g in pending.items():
         if wanted is None or leaf in targets:
-            found[leaf] = _run_hooks(leaf, g) if leaf.hooks else g
+            found[leaf] = _run_hooks(leaf, g, shown) if leaf.hooks else g
     if wanted is None:
-        _accumulate(found, [x for x in gradients if x is not None])
+        _accumulate(found, shown)
     return found
 
 
@@ -290,17 +293,23 @@ def _seed(root: Tensor, gradient: Any, create_graph: bool) -> Any:
         gradient = array_module(array).array(1, dtype=array.dtype, ndmin=array.ndim)
     if not isinstance(gradient, Tensor):
         gradient = Tensor(array_module(array).asarray(gradient, dtype=array.dtype))
+    if gradient.dtype != array.dtype:
+        gradient = gradient.to(array.dtype)
     if gradient.shape != root.shape:
         raise RuntimeError(f"the gradient has shape {gradient.shape}, the tensor {root.shape}: they must be equal")
     return gradient if create_graph else gradient.array
 
 
-def _run_hooks(x: Tensor, g: Any) -> Any:
-    """Show the gradient g of x to its hooks, each of which may replace it."""
+def _run_hooks(x: Tensor, g: Any, shown: list[Any]) -> Any:
+    """Show the gradient g of x to its hooks, each of which may replace it; note in `shown` what they saw."""
     gradient = g if isinstance(g, Tensor) else Tensor(g)
     for hook in list(cast(dict[int, Any], x.hooks).values()):
-        answer = hook(x, gradient)
-        gradient = gradient if answer is None else answer
+        shown.append(gradient)
+        if (answer := hook(x, gradient)) is None:
+            continue
+        if not isinstance(answer, Tensor) or answer.shape != x.shape or answer.dtype != x.dtype:
+            raise RuntimeError(f"a hook must return None or a tensor {x.dtype} {x.shape}, got {describe(answer)}")
+        shown.append(gradient := answer)
     return gradient if isinstance(g, Tensor) else gradient.array
 
 
@@ -309,7 +318,7 @@ def _accumulate(found: dict[Tensor, Any], given: list[Any]) -> None:
     owners = {id(_owner(x.array if isinstance(x, Tensor) else x)) for x in given}
     for leaf, g in found.items():
         if isinstance(g, Tensor):
-            leaf.grad = g if leaf.grad is None else leaf.grad + g
+            leaf.grad = g.clone() if leaf.grad is None else leaf.grad + g
             continue
         if _module_of(type(g)) is None:  # NumPy's scalar for a 0-d result
             g = np.asarray(g)

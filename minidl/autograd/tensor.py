@@ -51,6 +51,9 @@ class _Recording(ContextDecorator):
     def __exit__(self, *error: object) -> None:
         mode.recording = self._before.pop()
 
+    def _recreate_cm(self) -> _Recording:  # one for each call of a decorated function: threads must not share the stack
+        return _Recording(self.recording)
+
 
 class no_grad(_Recording):
     """Do not record operations: in a `with` statement, or as a decorator `@no_grad()`.
@@ -218,7 +221,15 @@ class Tensor:
         result.version = self.shared_version()
         return result
 
-    data = property(detach, doc="A detached tensor on the same memory.")
+    @property
+    def data(self) -> Tensor:
+        """A detached tensor on the same memory; assigning a tensor gives this one its memory."""
+        return self.detach()
+
+    @data.setter
+    def data(self, source: Tensor) -> None:
+        self.array, self.version = source.array, source.shared_version()
+        self.mark_changed()
 
     def __len__(self) -> int:
         if not self.array.ndim:
@@ -298,11 +309,18 @@ class Tensor:
         self.version = version = self.version or [0, False]
         version[0] = next_order()
 
-    def become(self, result: Tensor) -> Tensor:
-        """Take over the value of `result`, computed from this tensor: `x += 1` in a recorded graph.
+    def until_now(self) -> Tensor:
+        """This tensor in its present state, for `become`: the state lives on as an input of what comes after."""
+        old = Tensor(self.array)
+        for slot in ("name", "tracked", "op", "inputs", "arrays", "settings", "order", "hooks", "version"):
+            setattr(old, slot, getattr(self, slot))
+        return old
 
-        What this tensor was until now lives on as an input of `result`.  RuntimeError for a leaf that requires a
-        gradient, and for a tensor of whose memory there are other views, which would miss the change.
+    def become(self, result: Tensor) -> Tensor:
+        """Take over the value of `result`, computed from `until_now()`: `x += 1` in a recorded graph.
+
+        An op that used this tensor before the change cannot be differentiated after it.  RuntimeError for a leaf that
+        requires a gradient, and for a tensor of whose memory there are other views, which would miss the change.
         """
         if self.tracked and self.op is None:
             raise RuntimeError(
@@ -314,15 +332,9 @@ class Tensor:
                 f"{describe(self)} shares its memory with other tensors (a view or detach()), and cannot be "
                 "changed in place in a recorded graph; make a new tensor instead, as in y = x + 1"
             )
-        old = Tensor(self.array)
-        old.op, old.inputs, old.arrays = self.op, self.inputs, self.arrays
-        old.settings, old.order = self.settings, self.order
-        old.tracked, old.hooks, old.version = self.tracked, self.hooks, self.version
-        self.array, self.op, self.arrays, self.settings = result.array, result.op, result.arrays, result.settings
-        self.hooks = None
-        self.version = None
-        self.inputs = tuple(old if x is self else x for x in cast(tuple[Any, ...], result.inputs))
-        self.order, self.tracked = result.order, result.tracked
+        self.array, self.tracked, self.order, self.hooks = result.array, result.tracked, result.order, None
+        self.op, self.inputs, self.arrays, self.settings = result.op, result.inputs, result.arrays, result.settings
+        self.version = [self.order, False]
         return self
 
     if TYPE_CHECKING:  # ops/operators.py gives Tensor its operators and the other methods
@@ -349,7 +361,7 @@ class Tensor:
 
 
 def _keep_grad(tensor: Tensor, gradient: Tensor) -> None:
-    tensor.grad = gradient
+    tensor.grad = gradient.clone() if tensor.grad is None else tensor.grad + gradient
 
 
 def describe(x: Any) -> str:
@@ -375,7 +387,7 @@ def tensor(data: Any, dtype: Any = None, device: str | None = None, requires_gra
         array = backend.array_module(source).array(source, dtype=dtype)
     else:
         array = np.array(source, dtype=dtype)
-        if dtype is None and array.dtype == np.float64 and not isinstance(source, np.generic):
+        if dtype is None and array.dtype == np.float64 and not hasattr(source, "dtype"):
             array = array.astype(backend.get_default_dtype())
     if array.dtype.kind not in "biuf":
         raise TypeError(f"a tensor holds real numbers or booleans, not {array.dtype} (from {type(data).__name__})")

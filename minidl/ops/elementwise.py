@@ -179,8 +179,8 @@ def clamp(x: Tensor, min: Any = None, max: Any = None) -> Tensor:
         raise RuntimeError("clamp needs min, max or both")
     if not (hasattr(min, "shape") or hasattr(max, "shape")):
         return clip(x, low=min, high=max)
-    x = x if min is None else maximum(x, min)
-    return x if max is None else minimum(x, max)
+    x = x if min is None else where(less(x, min), min, x)  # not maximum: at the bound x has the whole gradient
+    return x if max is None else where(greater(x, max), max, x)
 
 
 # -- dtype and place ---------------------------------------------------------------------------------------------------

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from minidl.autograd import Op, Tensor
 from minidl.ops import fused, reductions
 from minidl.ops.elementwise import astype, maximum, minimum, sqrt
@@ -92,7 +94,7 @@ class Extremes(NamedTuple):
 def _extreme(x: Tensor, dim: Any, keepdim: bool, whole: Any, pairwise: Any, position: Any) -> Any:
     if dim is None:
         return whole(x)
-    if not isinstance(dim, int):
+    if not isinstance(dim, (int, np.integer)):
         return pairwise(x, dim)
     indices = position(x, dim, True)
     values = take_along_axis(x, indices, axis=dim)

@@ -73,7 +73,7 @@ take_along_axis.vjps(lambda g, out, x, index, axis: put_along_axis(g, index, axi
 def put_along_axis(xp, x, index, *, axis, length):
     """Zeros, `length` long in `axis`, to which x is added at the places that `index` names along it."""
     out = xp.zeros(x.shape[: axis % x.ndim] + (length,) + x.shape[axis % x.ndim + 1 :], x.dtype)
-    places = list(xp.indices(index.shape, sparse=True))
+    places = list(xp.indices(index.shape))
     places[axis] = index
     xp.add.at(out, tuple(places), x)
     return out

@@ -13,6 +13,7 @@ import numpy as np
 
 from minidl import backend
 from minidl.autograd import Tensor, is_grad_enabled
+from minidl.autograd.engine import explained
 from minidl.autograd.tensor import describe
 from minidl.ops import elementwise as e
 from minidl.ops import functions as f
@@ -33,13 +34,15 @@ def _in_place(op: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """The in-place form of an op: x takes the result's value, in the graph if it is recorded, else in its memory."""
 
     def method(x: Tensor, *others: Any, **settings: Any) -> Tensor:
-        result = op(x, *others, **settings)
+        before = x.until_now()
+        others = tuple(before if other is x else other for other in others)
+        result = op(before, *others, **settings)
         if result.shape != x.shape:
             raise RuntimeError(f"an in-place change cannot turn shape {x.shape} into {result.shape}")
         if not np.can_cast(result.dtype, x.dtype, "same_kind"):
             raise RuntimeError(f"an in-place change cannot store {result.dtype} in {describe(x)}: use .to() first")
         if result.tracked:
-            return x.become(result)
+            return x.become(result if result.dtype == x.dtype else e.astype(result, dtype=x.dtype))
         x.array[...] = result.array
         x.mark_changed()
         return x
@@ -52,10 +55,14 @@ def _in_place(op: Callable[..., Tensor]) -> Callable[..., Tensor]:
 
 def _setitem(x: Tensor, index: Any, value: Any) -> None:
     index = indexing.plain(index)
-    if is_grad_enabled() and (x.tracked or getattr(value, "tracked", False)):
-        x.become(indexing.replaced(x, value, index=index))
+    if is_grad_enabled() and x.dtype.kind == "f" and (x.tracked or getattr(value, "tracked", False)):
+        before = x.until_now()
+        x.become(indexing.replaced(before, before if value is x else value, index=index))
     else:
-        x.array[index] = value.array if isinstance(value, Tensor) else value
+        try:
+            x.array[index] = value.array if isinstance(value, Tensor) else value
+        except Exception as error:
+            raise explained(error, "x[index] = value", (x, value)) from error
         x.mark_changed()
 
 

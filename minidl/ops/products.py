@@ -24,6 +24,8 @@ def matmul(x: Any, y: Any) -> Tensor:
     >>> matmul(minidl.ones(2, 3), minidl.ones(3)).shape
     (2,)
     """
+    if not (hasattr(x, "ndim") and hasattr(y, "ndim")):
+        raise TypeError(f"matmul: expected two tensors, got {type(x).__name__} and {type(y).__name__}; numbers use *")
     if x.ndim > 1 and y.ndim > 1:
         return matrix_product(x, y)
     if not (x.ndim and y.ndim):

@@ -28,7 +28,8 @@ def _count(x: Any, axis: Any) -> int:
 
 
 @op
-def sum(xp, x, *, axis=None, keepdims=False): return x.sum(axis=axis, keepdims=keepdims)
+def sum(xp, x, *, axis=None, keepdims=False):
+    return x.sum(axis=axis, keepdims=keepdims, dtype=None if x.dtype.kind == "f" else "int64")
 sum.vjps(lambda g, out, x, axis=None, keepdims=False: spread(_kept(g, x, axis), shape=x.shape))
 
 
@@ -43,7 +44,7 @@ def var(xp, x, *, axis=None, keepdims=False, correction=1):
     return xp.square(x - x.mean(axis=axis, keepdims=True)).sum(axis=axis, keepdims=keepdims) / (
         _count(x, axis) - correction)
 var.vjps(lambda g, out, x, axis=None, keepdims=False, correction=1:
-          _kept(g, x, axis) * (2 / (_count(x, axis) - correction)) * (x - mean(x, axis=axis, keepdims=True)))
+          _kept(g, x, axis) * 2 / (_count(x, axis) - correction) * (x - mean(x, axis=axis, keepdims=True)))
 
 
 @op

@@ -80,6 +80,8 @@ def expand(x: Tensor, *sizes: Any) -> Tensor:
     (3, 4)
     """
     wanted = _flat(sizes)
+    if len(wanted) < x.ndim or -1 in wanted[: len(wanted) - x.ndim]:
+        raise RuntimeError(f"expand: expected a length for each dimension, new ones first, got {wanted} for {x.shape}")
     old = (1,) * (len(wanted) - x.ndim) + x.shape
     return broadcast_to(x, shape=tuple(o if n == -1 else n for o, n in zip(old, wanted, strict=True)))
 
@@ -146,7 +148,7 @@ def split(x: Tensor, size: int | Sequence[int], dim: int = 0) -> tuple[Tensor, .
         if size <= 0:
             raise RuntimeError(f"split: expected a length above 0, got {size}")
         size = [min(size, length - start) for start in range(0, length, size)] or [0]
-    if sum(size) != length:
+    if sum(size) != length or any(n < 0 for n in size):
         raise RuntimeError(f"split: the lengths {list(size)} do not add up to {length}, the length of dimension {dim}")
     starts = [sum(size[:i]) for i in range(len(size))]
     return tuple(x[(slice(None),) * dim + (slice(a, a + n),)] for a, n in zip(starts, size, strict=True))
@@ -166,6 +168,7 @@ def _flat(sizes: tuple[Any, ...]) -> tuple[int, ...]:
 
 def _checked(dim: int, ndim: int) -> int:
     """`dim` counted from the front; IndexError if there is no such dimension."""
-    if not -ndim <= dim < ndim:
-        raise IndexError(f"dimension out of range: expected {-ndim} to {ndim - 1}, got {dim}")
-    return dim % ndim if ndim else 0
+    limit = max(ndim, 1)  # a number may be asked for its dimension 0
+    if not -limit <= dim < limit:
+        raise IndexError(f"dimension out of range: expected {-limit} to {limit - 1}, got {dim}")
+    return dim % limit

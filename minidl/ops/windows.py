@@ -118,10 +118,11 @@ def conv2d(xp, x, w, b=None, *, window, groups=1):
     outputs, (height, width), batch = w.shape[0], window.out, x.shape[0]
     out = xp.empty((groups, outputs // groups, height * width * batch), x.dtype)
     w = w.reshape(groups, outputs // groups, -1)
+    b = None if b is None else b.reshape(groups, -1, 1)
     for places, columns in _blocks(xp, _padded(xp, _batch_last(x), window), window, groups):
-        xp.matmul(w, columns, out=out[:, :, places])
-    if b is not None:
-        out += b.reshape(groups, -1, 1)
+        block = xp.matmul(w, columns, out=out[:, :, places])
+        if b is not None:
+            block += b
     return _batch_first(out.reshape(outputs, height, width, batch))
 
 
