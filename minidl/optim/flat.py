@@ -1,0 +1,207 @@
+"""Many parameters as one flat array, so that a step over forty small tensors costs a few calls and not hundreds.
+
+The parameters of a group that share dtype and device become views of one array of weights; what the rule remembers
+of them lies in arrays of the same layout.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+from minidl import backend
+from minidl.backend import Array
+from minidl.optim.runner import LINE, Update, aligned
+
+SMALL = 2**14  # elements: gathering smaller gradients saves calls, copying larger ones would cost more than it saves
+
+
+@runtime_checkable
+class Parameter(Protocol):
+    """What an optimizer needs of a tensor."""
+
+    array: Array
+    grad: Any
+    name: str | None
+
+    @property
+    def is_leaf(self) -> bool: ...
+
+    def mark_changed(self) -> None: ...
+
+
+class Piece(NamedTuple):
+    """Parameters `first` to `last` (exclusive), treated by one call, and their parts of the flat arrays."""
+
+    first: int
+    last: int
+    w: Array
+    g: Array | None  # where several gradients are gathered; a single one is used where it lies
+    memory: list[Array]
+
+
+class Flat:
+    """Parameters of one dtype on one device, one behind the other, and what is remembered of them.
+
+    `labels` name the parameters in errors; `steps[i]` is how many steps parameter i has taken.
+    """
+
+    def __init__(self, params: Sequence[Parameter], labels: Sequence[str]) -> None:
+        arrays = [p.array for p in params]
+        self.params, self.labels = list(params), list(labels)
+        self.dtype, self.device = arrays[0].dtype, backend.device_of(arrays[0])
+        self.starts, self.ends, end = list[int](), list[int](), 0
+        for a in arrays:
+            self.starts.append(end if a.size < SMALL else -(-end // LINE) * LINE)  # the large ones aligned
+            self.ends.append(end := self.starts[-1] + a.size)
+        self.shapes = [a.shape for a in arrays]
+        if len(arrays) == 1 and arrays[0].flags.c_contiguous:
+            self.w, self.views = arrays[0].reshape(-1), arrays
+        else:
+            self.w = aligned(backend.array_module(arrays[0]), end, self.dtype)
+            self.views = [self.part(self.w, i) for i in range(len(arrays))]
+            for p, view, a in zip(params, self.views, arrays, strict=True):
+                view[...] = a
+                p.array = view
+        self.memory: dict[str, Array] = {}
+        self.steps = [0] * len(arrays)
+        self.forget_plans()
+
+    def forget_plans(self) -> None:
+        """To be called when steps or memory were changed from outside."""
+        self._absent: list[bool] | None = None
+        self._runs: list[tuple[int, int]] = []
+        self._pieces: dict[Any, list[Piece]] = {}
+        self._gathered: Array | None = None
+
+    @property
+    def xp(self) -> Any:
+        return backend.array_module(self.w)
+
+    def part(self, flat: Array, i: int) -> Array:
+        """The part of a flat array that belongs to parameter i, in its shape."""
+        return flat[self.starts[i] : self.ends[i]].reshape(self.shapes[i])
+
+    def remember(self, letter: str, start: float = 0.0) -> Array:
+        """The memory named `letter`; filled with the number `start` when it is first asked for."""
+        if letter not in self.memory:
+            self.memory[letter] = aligned(self.xp, self.w.size, self.dtype)
+            self.memory[letter][...] = start
+        return self.memory[letter]
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Copies of views view nothing: after a deep copy or pickle all parameters count as moved.
+        return {**self.__dict__, "views": [None] * len(self.params), "_pieces": {}}
+
+    def moved(self) -> bool:
+        """Whether a parameter was given another array since."""
+        return any(p.array is not view for p, view in zip(self.params, self.views, strict=True))
+
+    def inherit(self, i: int, old: Flat, j: int) -> None:
+        """Go on with parameter i where `old` stopped with its parameter j, which is the same."""
+        self.steps[i] = old.steps[j]
+        for letter, memory in old.memory.items():
+            self.part(self.remember(letter), i)[...] = backend.to_device(old.part(memory, j), self.device)
+
+    # -- a step
+
+    def gradient(self, i: int) -> Array | None:
+        """The gradient of parameter i, None if there is none; RuntimeError if it does not fit the parameter."""
+        grad = self.params[i].grad
+        if grad is None:
+            return None
+        g, shape = getattr(grad, "array", None), self.shapes[i]
+        if g is not None and g.shape == shape and g.dtype == self.dtype and backend.device_of(g) == self.device:
+            return g
+        came = type(grad).__name__ if g is None else f"shape {g.shape}, {g.dtype}, on {backend.device_of(g)}"
+        raise (TypeError if g is None else RuntimeError)(
+            f"the gradient of {self.labels[i]} must be a Tensor of shape {shape}, {self.dtype}, on {self.device}; "
+            f"got {came}; nothing was changed"
+        )
+
+    def runs(self, grads: Sequence[Array | None]) -> list[tuple[int, int]]:
+        """(first, last) of neighbours that have gradients and have taken equally many steps."""
+        absent = [g is None for g in grads]
+        if absent != self._absent:  # else those of the last time have all taken one step more
+            self._absent, self._runs, first = absent, [], 0
+            steps = [None if g is None else t for g, t in zip(grads, self.steps, strict=True)]
+            for t, members in groupby(steps):
+                last = first + len(list(members))
+                if t is not None:
+                    self._runs.append((first, last))
+                first = last
+        return self._runs
+
+    def apply(self, update: Update, letters: dict[str, float], grads: Sequence[Any], first: int, last: int) -> None:
+        """Take one step with the parameters `first` to `last` (exclusive)."""
+        run = update.runner(self.xp, self.dtype, letters)
+        for piece in self._cut(first, last, update.memory, apart=run is None):
+            if run is None:  # the rule may look at a parameter as a whole, so it gets each in its shape
+                self._call(update, letters, piece, grads[piece.first])
+                continue
+            if piece.g is None:
+                g = grads[piece.first].reshape(-1)
+                if self.xp.may_share_memory(g, self.w):  # w is overwritten while g is being read
+                    g = g.copy()
+            else:
+                g = piece.g
+                self.xp.concatenate([x.ravel() for x in grads[piece.first : piece.last]], out=g)
+            run([piece.w, g, *piece.memory])
+        self.steps[first:last] = [self.steps[first] + 1] * (last - first)
+        for p in self.params[first:last]:
+            p.mark_changed()
+
+    def _call(self, update: Update, letters: dict[str, float], piece: Piece, g: Array) -> None:
+        w, *memory = (x.reshape(g.shape) for x in (piece.w, *piece.memory))
+        # Copies, because nothing is known of this rule: it may hand back, or write into, what it was given.
+        results = update(self.xp, *[x.copy() for x in (w, g, *memory)], **letters)
+        for old, name in zip((w, *memory), ("w", *update.memory), strict=True):
+            old[...] = results[name]
+
+    def _cut(self, first: int, last: int, memory: tuple[str, ...], apart: bool) -> list[Piece]:
+        """The pieces of a run: small neighbours together (unless all are wanted `apart`), each large one alone."""
+        key = (first, last, memory, apart)
+        if key not in self._pieces:
+            small = [not apart and view.size < SMALL for view in self.views]
+            pieces, start = [], first
+            for stop in range(first + 1, last + 1):
+                if stop == last or not (small[stop - 1] and small[stop]):
+                    pieces.append(self._piece(start, stop, memory))
+                    start = stop
+            self._pieces[key] = pieces
+        return self._pieces[key]
+
+    def _piece(self, first: int, last: int, memory: tuple[str, ...]) -> Piece:
+        where = slice(self.starts[first], self.ends[last - 1])
+        g = None
+        if last - first > 1:
+            if self._gathered is None:
+                self._gathered = aligned(self.xp, sum(v.size for v in self.views if v.size < SMALL), self.dtype)
+            g = self._gathered[: where.stop - where.start]
+        return Piece(first, last, self.w[where], g, [self.memory[letter][where] for letter in memory])
+
+
+def places(flats: Sequence[Flat]) -> dict[int, tuple[Flat, int]]:
+    """Where each parameter is, by its id: the flat array, and its position there."""
+    return {id(p): (flat, i) for flat in flats for i, p in enumerate(flat.params)}
+
+
+def arrange(params: Sequence[Parameter], labels: Sequence[str], past: Sequence[Flat]) -> list[Flat]:
+    """The parameters in flat arrays, one for each dtype and device, with what those of the `past` remember of them."""
+    known, alike = places(past), dict[Any, list[tuple[Parameter, str]]]()
+    for p, label in zip(params, labels, strict=True):
+        if id(p) in known:
+            old, j = known[id(p)]
+            if old.shapes[j] != p.array.shape:
+                raise RuntimeError(
+                    f"{label} had shape {old.shapes[j]} when the optimizer was made, and now {p.array.shape}: what is "
+                    "remembered of it does not fit any more; make a new optimizer"
+                )
+        alike.setdefault((p.array.dtype, backend.device_of(p.array)), []).append((p, label))
+    flats = [Flat(*zip(*members, strict=True)) for members in alike.values()]
+    for flat in flats:
+        for i, p in enumerate(flat.params):
+            if id(p) in known:
+                flat.inherit(i, *known[id(p)])
+    return flats
