@@ -2,9 +2,10 @@
 
 import numpy as _np
 
-from minidl import autograd, ops
+from minidl import autograd, data, nn, ops, optim, train
 from minidl.autograd import Tensor, enable_grad, is_grad_enabled, no_grad, set_grad_enabled, tensor
 from minidl.backend import Generator, device, get_default_dtype, manual_seed, set_default_dtype
+from minidl.io import load, save
 from minidl.ops.creation import (
     arange, from_numpy, full, linspace, ones, ones_like, rand, randint, randn, randperm, zeros, zeros_like,
 )

@@ -326,7 +326,7 @@ def _accumulate(found: dict[Tensor, Any], given: list[Any]) -> None:
             g = leaf.grad.array + g
         owner = _owner(g)
         if id(owner) in owners or owner.size != g.size:
-            g = owner = g.copy()
+            g = owner = g.copy(order="K")
         owners.add(id(owner))
         leaf.grad = Tensor(g)
 

@@ -9,11 +9,12 @@ import itertools
 import threading
 from collections.abc import Callable
 from contextlib import ContextDecorator
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from minidl import backend
+from minidl.autograd.hooks import RemovableHandle
 from minidl.backend import Array
 
 if TYPE_CHECKING:
@@ -242,10 +243,15 @@ class Tensor:
         return bool(self.array)
 
     def __float__(self) -> float:
-        return float(self.item())
+        return float(self._only())
 
     def __int__(self) -> int:
-        return int(self.item())
+        return int(self._only())
+
+    def _only(self) -> Any:
+        if self.array.size != 1:  # ValueError, as PyTorch: what numbers are converted to expects it
+            raise ValueError(f"only one element can become a Python number, this tensor has shape {self.shape}")
+        return self.array.item()
 
     def __index__(self) -> int:
         if self.array.dtype.kind not in "iu":
@@ -276,11 +282,8 @@ class Tensor:
 
     # -- gradients
 
-    def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> Callable[[], None]:
-        """Call `hook(gradient)` in each backward pass; what it returns, if not None, replaces the gradient.
-
-        Returns a function that removes the hook.
-        """
+    def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> RemovableHandle:
+        """Call `hook(gradient)` in each backward pass; what it returns, if not None, replaces the gradient."""
         return self._add_hook(lambda _, gradient: hook(gradient))
 
     def retain_grad(self) -> None:
@@ -288,13 +291,11 @@ class Tensor:
         if not self.is_leaf:
             self._add_hook(_keep_grad)
 
-    def _add_hook(self, hook: Callable[[Tensor, Tensor], Tensor | None]) -> Callable[[], None]:
+    def _add_hook(self, hook: Callable[[Tensor, Tensor], Tensor | None]) -> RemovableHandle:
         if not self.tracked:
             raise RuntimeError("a tensor that does not require a gradient never receives one to look at")
-        hooks = self.hooks = self.hooks or {}
-        key = next_order()
-        hooks[key] = hook
-        return lambda: cast(None, hooks.pop(key, None))
+        self.hooks = self.hooks or {}
+        return RemovableHandle(self.hooks, hook)
 
     # -- changes in place
 

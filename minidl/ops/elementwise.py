@@ -213,7 +213,7 @@ def ceil(xp, x): return xp.ceil(x)
 
 
 @op
-def round(xp, x): return xp.round(x)
+def round(xp, x, *, decimals=0): return xp.round(x, decimals)
 
 
 @op

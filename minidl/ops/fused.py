@@ -28,8 +28,13 @@ def linear(xp, x, w, b=None):
         out += b
     return out if x.ndim == 2 else out.reshape(x.shape[:-1] + w.shape[:1])
 linear.vjps(lambda g, out, x, w, b=None: linear(g, w.T),
-            lambda g, out, x, w, b=None: _rows(g).T @ _rows(x),
+            lambda g, out, x, w, b=None: _outer(_rows(g), _rows(x)),
             lambda g, out, x, w, b=None: _rows(g).sum(axis=0))
+
+
+def _outer(g: Any, x: Any) -> Any:
+    """The outer products of the rows, summed: (rows, out), (rows, in) -> (out, in)."""
+    return g.T @ x if g.shape[0] > 1 else g.T * x  # a single one is three times faster so
 
 
 def _rows(x: Any) -> Any:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from minidl.autograd import Tensor, op
 from minidl.backend import array_module
 
@@ -30,17 +32,17 @@ put.vjps(lambda g, out, x, index, shape: g[index])
 
 def getitem(x: Any, index: Any) -> Any:
     """`x[index]` with slices, numbers, None, ..., boolean masks, or arrays (or tensors) of whole numbers."""
-    return take(x, index=plain(index))
+    return take(x, index=plain(index, x))
 
 
-def plain(index: Any) -> Any:
-    """The index with arrays in place of tensors and lists."""
+def plain(index: Any, x: Tensor) -> Any:
+    """The index with arrays in place of tensors, and on the device of x in place of lists and NumPy arrays."""
     if isinstance(index, tuple):
-        return tuple(plain(part) for part in index)
+        return tuple(plain(part, x) for part in index)
     if isinstance(index, Tensor):
         index = index.array
-    elif isinstance(index, list):
-        index = array_module().asarray(index, dtype=None if index else int)
+    elif isinstance(index, (list, np.ndarray)):
+        index = array_module(x.array).asarray(index, dtype=int if isinstance(index, list) and not index else None)
     if getattr(getattr(index, "dtype", None), "kind", "i") not in "iub":
         raise IndexError(f"an index must hold whole numbers or booleans, got {index.dtype}")
     return index

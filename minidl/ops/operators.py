@@ -54,7 +54,7 @@ def _in_place(op: Callable[..., Tensor]) -> Callable[..., Tensor]:
 
 
 def _setitem(x: Tensor, index: Any, value: Any) -> None:
-    index = indexing.plain(index)
+    index = indexing.plain(index, x)
     if is_grad_enabled() and x.dtype.kind == "f" and (x.tracked or getattr(value, "tracked", False)):
         before = x.until_now()
         x.become(indexing.replaced(before, before if value is x else value, index=index))

@@ -33,12 +33,12 @@ broadcast_to.vjps(lambda g, out, x, shape: g)  # the engine sums over what was b
 
 
 @op
-def spread(xp, x, *, shape):
-    """x broadcast to `shape`, on memory of its own."""
-    out = xp.empty(shape, x.dtype)
+def spread(xp, x, like):
+    """x broadcast to the shape of `like`, and laid out in memory like it."""
+    out = xp.empty_like(like, dtype=x.dtype)
     out[...] = x
     return out
-spread.vjps(lambda g, out, x, shape: g)
+spread.vjps(lambda g, out, x, like: g, None)
 
 
 @op

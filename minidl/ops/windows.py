@@ -133,8 +133,10 @@ def conv2d_input(xp, g, w, *, window, groups=1):
     frame = _frame(xp, channels, batch, window, g.dtype)
     g = _grouped(xp, g, groups)
     w = w.reshape(groups, outputs // groups, channels // groups, -1).transpose(3, 0, 2, 1).copy()
+    share = xp.empty((groups, channels // groups, g.shape[2]), g.dtype)
     for place, entry in zip(window.places(), w, strict=True):  # entry: (groups, C/groups, O/groups)
-        frame[:, *place] += (entry @ g).reshape(channels, *window.out, batch)
+        seen = frame[:, *place]  # what this entry of the kernel met, everywhere
+        seen += xp.matmul(entry, g, out=share).reshape(seen.shape)
     return _batch_first(_inner(frame, window))
 
 
@@ -181,10 +183,11 @@ def max_unpool2d(xp, g, x, out, *, window):
     g, x = _batch_last(g), _batch_last(x)
     frame = _frame(xp, x.shape[0], x.shape[3], window, g.dtype)
     for place, chosen in _winners(xp, x, out, window):
+        seen = frame[:, *place]
         if window.tiles:
-            xp.multiply(g, chosen, out=frame[:, *place])
+            xp.multiply(g, chosen, out=seen)
         else:
-            frame[:, *place] += g * chosen
+            seen += g * chosen
     return _batch_first(_inner(frame, window))
 
 
@@ -234,7 +237,8 @@ def avg_unpool2d(xp, g, *, window):
     g = _batch_last(g) * (1 / (window.kernel[0] * window.kernel[1]))
     frame = _frame(xp, g.shape[0], g.shape[3], window, g.dtype)
     for place in window.places():
-        frame[:, *place] += g
+        seen = frame[:, *place]
+        seen += g
     return _batch_first(_inner(frame, window))
 
 

@@ -1,0 +1,31 @@
+"""The handle with which a hook is taken away again, on a tensor or on a module.
+
+A hook is a function that is called when something passes by: a gradient, or the inputs and outputs of a layer.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+_next_key = itertools.count().__next__
+
+
+class RemovableHandle:
+    """What the registration of a hook returns.
+
+    >>> hooks = {}
+    >>> handle = RemovableHandle(hooks, print)
+    >>> handle.remove()
+    >>> hooks
+    {}
+    """
+
+    def __init__(self, hooks: dict[int, Callable[..., Any]], hook: Callable[..., Any]) -> None:
+        self._hooks, self._key = hooks, _next_key()
+        hooks[self._key] = hook
+
+    def remove(self) -> None:
+        """Take the hook away; a second time does nothing."""
+        self._hooks.pop(self._key, None)

@@ -1,0 +1,153 @@
+"""Initial weights: fill a tensor in place with constants or random numbers, and return it.
+
+The numbers are drawn in float64 on the host, so a seed gives the same weights in every dtype and on every device.
+fan_in is the number of inputs that one output of a layer adds up, fan_out the number of outputs that one input
+reaches; the methods named after their authors choose the spread so that signals keep their size.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from minidl.autograd import Tensor, no_grad
+from minidl.backend import Generator, random_stream
+
+
+def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Generator | None = None) -> Tensor:
+    """Draw evenly from a to b."""
+    return _filled(tensor, random_stream(generator).uniform(a, b, tensor.shape))
+
+
+def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Generator | None = None) -> Tensor:
+    """Draw from the normal distribution."""
+    return _filled(tensor, random_stream(generator).normal(mean, std, tensor.shape))
+
+
+def constant_(tensor: Tensor, val: float) -> Tensor:
+    """Fill with one number.
+
+    >>> import minidl
+    >>> constant_(minidl.zeros(2), 3.0)
+    tensor([3., 3.])
+    """
+    return _filled(tensor, val)
+
+
+def zeros_(tensor: Tensor) -> Tensor:
+    """Fill with zeros."""
+    return _filled(tensor, 0)
+
+
+def ones_(tensor: Tensor) -> Tensor:
+    """Fill with ones."""
+    return _filled(tensor, 1)
+
+
+def eye_(tensor: Tensor) -> Tensor:
+    """Fill a matrix with ones on its diagonal and zeros elsewhere; ValueError for another number of dimensions."""
+    if tensor.ndim != 2:
+        raise ValueError(f"eye_: expected a matrix, got a tensor of shape {tensor.shape}")
+    return _filled(tensor, np.eye(tensor.shape[0], tensor.shape[1]))
+
+
+def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
+    """Draw evenly, with standard deviation gain · √(2 / (fan_in + fan_out)).
+
+    Source: Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural networks",
+    AISTATS 2010, equation 16.
+    """
+    return _uniform(tensor, _xavier_std(tensor, gain), generator)
+
+
+def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
+    """Draw from the normal distribution with standard deviation gain · √(2 / (fan_in + fan_out)).
+
+    Source: as for `xavier_uniform_`.
+    """
+    return normal_(tensor, 0.0, _xavier_std(tensor, gain), generator)
+
+
+def kaiming_uniform_(
+    tensor: Tensor,
+    a: float = 0,
+    mode: str = "fan_in",
+    nonlinearity: str = "leaky_relu",
+    generator: Generator | None = None,
+) -> Tensor:
+    """Draw evenly, with standard deviation gain / √fan; `a` is the slope of the leaky ReLU that follows.
+
+    `mode` chooses the fan, "fan_in" or "fan_out"; for the gain see `calculate_gain`.
+    Source: He, Zhang, Ren and Sun, "Delving deep into rectifiers", ICCV 2015, equations 10 and 14.
+
+    >>> import minidl
+    >>> weight = kaiming_uniform_(minidl.zeros(100, 600))
+    >>> bool(weight.abs().max() <= 0.1)  # √2 · √3 / √600
+    True
+    """
+    return _uniform(tensor, _kaiming_std(tensor, a, mode, nonlinearity), generator)
+
+
+def kaiming_normal_(
+    tensor: Tensor,
+    a: float = 0,
+    mode: str = "fan_in",
+    nonlinearity: str = "leaky_relu",
+    generator: Generator | None = None,
+) -> Tensor:
+    """Draw from the normal distribution with standard deviation gain / √fan; see `kaiming_uniform_`."""
+    return normal_(tensor, 0.0, _kaiming_std(tensor, a, mode, nonlinearity), generator)
+
+
+def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
+    """By how much the weights before `nonlinearity` must be larger to make up for what it takes away.
+
+    `param` is the negative slope of "leaky_relu", 0.01 if left out.  ValueError for an unknown name.
+
+    >>> round(calculate_gain("relu"), 4)
+    1.4142
+    """
+    slope = 0.01 if param is None else param
+    gains = {"linear": 1.0, "conv1d": 1.0, "conv2d": 1.0, "conv3d": 1.0, "sigmoid": 1.0, "tanh": 5 / 3,
+             "relu": math.sqrt(2), "leaky_relu": math.sqrt(2 / (1 + slope**2)), "selu": 0.75}  # fmt: skip
+    if nonlinearity not in gains:
+        raise ValueError(f"calculate_gain: expected one of {', '.join(gains)}, got {nonlinearity!r}")
+    return gains[nonlinearity]
+
+
+def default_(weight: Tensor, bias: Tensor | None) -> None:
+    """PyTorch's initial weights of Linear and Conv2d: weight and bias drawn evenly from ±1/√fan_in."""
+    kaiming_uniform_(weight, a=math.sqrt(5))
+    if bias is not None:
+        bound = 1 / math.sqrt(_fans(weight)[0] or 1)
+        uniform_(bias, -bound, bound)
+
+
+def _filled(tensor: Tensor, values: Any) -> Tensor:
+    with no_grad():
+        return tensor.copy_(Tensor(values))
+
+
+def _uniform(tensor: Tensor, std: float, generator: Generator | None) -> Tensor:
+    bound = math.sqrt(3) * std  # numbers drawn evenly from ±bound have standard deviation bound / √3
+    return uniform_(tensor, -bound, bound, generator)
+
+
+def _fans(tensor: Tensor) -> tuple[int, int]:
+    """fan_in and fan_out of a weight of shape (out, in) or (out, in, kernel ...)."""
+    if tensor.ndim < 2:
+        raise ValueError(f"fan_in and fan_out need a weight of at least 2 dimensions, got shape {tensor.shape}")
+    outputs, inputs, *kernel = tensor.shape
+    return inputs * math.prod(kernel), outputs * math.prod(kernel)
+
+
+def _xavier_std(tensor: Tensor, gain: float) -> float:
+    return gain * math.sqrt(2 / max(1, sum(_fans(tensor))))
+
+
+def _kaiming_std(tensor: Tensor, a: float, mode: str, nonlinearity: str) -> float:
+    if mode not in ("fan_in", "fan_out"):
+        raise ValueError(f'expected the mode "fan_in" or "fan_out", got {mode!r}')
+    return calculate_gain(nonlinearity, a) / math.sqrt(max(1, _fans(tensor)[mode == "fan_out"]))

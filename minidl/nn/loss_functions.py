@@ -1,0 +1,314 @@
+"""The loss functions of nn.functional: how far predictions are from targets, as a number that can be made smaller.
+
+`reduction` says what becomes of the losses of the single entries: their "mean", their "sum", or "none" to keep them.
+PyTorch's deprecated arguments size_average and reduce are not here, so what stands behind them is keyword-only.
+"""
+
+from __future__ import annotations
+
+import warnings
+
+from minidl.autograd import Tensor
+from minidl.ops import fused, reductions
+from minidl.ops.elementwise import abs, clamp, exp, log, log1p, logical_not, square, where
+from minidl.ops.indexing import take_along_axis
+from minidl.ops.shapes import squeeze, unsqueeze
+
+
+def _reduced(losses: Tensor, reduction: str) -> Tensor:
+    if reduction == "mean":
+        return reductions.mean(losses)
+    if reduction == "sum":
+        return reductions.sum(losses)
+    if reduction == "none":
+        return losses
+    raise ValueError(f'expected the reduction "mean", "sum" or "none", got {reduction!r}')
+
+
+# -- classification -----------------------------------------------------------------------------------------------
+
+
+def cross_entropy(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    *,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+) -> Tensor:
+    """-Σ q log softmax(x) over the classes, where q is what the target says they should be.
+
+    `input` is (N, C) or (C,), or (N, C, d1, ...) with a target for each place.  `target` holds either class labels,
+    whole numbers of shape (N,), (), or (N, d1, ...), or class probabilities in the shape of the input.  `weight`
+    (C,) scales the loss of each class, and "mean" divides by the weights of the labels; labels equal to
+    `ignore_index` do not count.  `label_smoothing` mixes q with the even distribution.
+
+    Raises IndexError for a label that is no class, ValueError for batches of different size, RuntimeError for a
+    target of the wrong dtype or shape.
+    Source for label smoothing: Szegedy et al., "Rethinking the Inception architecture", CVPR 2016, section 7.
+
+    >>> import minidl
+    >>> cross_entropy(minidl.zeros(1, 4), minidl.tensor([2]))  # log 4
+    tensor(1.3862944)
+    """
+    if (weight is None and not label_smoothing and ignore_index < 0 and input.ndim == 2
+            and target.dtype.kind in "iu" and target.shape == input.shape[:1]):  # fmt: skip
+        try:
+            return _reduced(fused.softmax_cross_entropy(input, target), reduction)
+        except IndexError:
+            pass  # a label to ignore, or one that is no class: told apart below
+    if not 0 <= label_smoothing <= 1:
+        raise RuntimeError(f"cross_entropy: label_smoothing must be from 0 to 1, got {label_smoothing}")
+    if input.shape == target.shape:
+        return _soft_cross_entropy(input, target, weight, ignore_index, reduction, label_smoothing)
+    _check_labels("cross_entropy", input, target, weight)
+    log_p = fused.log_softmax(input, axis=_class_dim(input))
+    return _label_loss(log_p, target, weight, ignore_index, reduction, label_smoothing)
+
+
+def nll_loss(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    *,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+) -> Tensor:
+    """Minus the log-probability, `input`, of each label: `cross_entropy` of what is behind log_softmax already.
+
+    Shapes, `weight`, `ignore_index` and errors are those of `cross_entropy` with labels.
+
+    >>> import minidl
+    >>> nll_loss(minidl.tensor([[-0.5, -1.0]]), minidl.tensor([1]))
+    tensor(1.)
+    """
+    _check_labels("nll_loss", input, target, weight)
+    return _label_loss(input, target, weight, ignore_index, reduction)
+
+
+def _class_dim(input: Tensor) -> int:
+    return 0 if input.ndim == 1 else 1
+
+
+def _label_loss(
+    log_p: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int, reduction: str, smoothing: float = 0.0
+) -> Tensor:
+    """The loss of labels, with all that may be asked for: weights, labels to ignore, smoothing."""
+    dim = _class_dim(log_p)
+    ignored = target == ignore_index
+    label = where(ignored, 0, target)
+    _check_range(label, log_p.shape[dim])
+    losses = -squeeze(take_along_axis(log_p, unsqueeze(label, dim), axis=dim), dim)
+    weights = logical_not(ignored)
+    if weight is not None:
+        weights = where(ignored, 0.0, weight[label])
+        losses = losses * weights
+    if smoothing:
+        spread = -reductions.sum(_weighted(log_p, weight), axis=dim)
+        losses = (1 - smoothing) * losses + smoothing / log_p.shape[dim] * spread
+    losses = where(ignored, 0.0, losses)
+    if reduction == "mean":
+        return reductions.sum(losses) / reductions.sum(weights)
+    return _reduced(losses, reduction)
+
+
+def _soft_cross_entropy(
+    input: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int, reduction: str, smoothing: float
+) -> Tensor:
+    """The loss of class probabilities."""
+    if target.dtype.kind != "f":
+        raise RuntimeError(
+            f"cross_entropy: a target of the input's shape {input.shape} holds class probabilities and must be "
+            f"floating, got {target.dtype}; labels have shape {input.shape[:1] + input.shape[2:]}"
+        )
+    if ignore_index >= 0:
+        raise RuntimeError("cross_entropy: ignore_index is for labels, the target holds class probabilities")
+    dim = _class_dim(input)
+    _check_weight("cross_entropy", weight, classes := input.shape[dim])
+    if smoothing:
+        target = (1 - smoothing) * target + smoothing / classes
+    losses = -reductions.sum(_weighted(fused.log_softmax(input, axis=dim), weight) * target, axis=dim)
+    return _reduced(losses, reduction)
+
+
+def _weighted(log_p: Tensor, weight: Tensor | None) -> Tensor:
+    """log_p (N, C, ...) or (C,) times the weight (C,) of each class."""
+    return log_p if weight is None else log_p * weight.reshape((-1,) + (1,) * (log_p.ndim - 2))
+
+
+def _check_labels(name: str, input: Tensor, target: Tensor, weight: Tensor | None) -> None:
+    if input.ndim == 0:
+        raise ValueError(f"{name}: expected an input of shape (C,), (N, C) or (N, C, d1, ...), got a single number")
+    if target.dtype.kind not in "iu":
+        raise RuntimeError(
+            f"{name}: expected class labels, whole numbers such as int64, got {target.dtype} of shape {target.shape} "
+            f"for an input of shape {input.shape}"
+        )
+    expected = () if input.ndim == 1 else input.shape[:1] + input.shape[2:]
+    if input.ndim > 1 and target.ndim and target.shape[0] != input.shape[0]:
+        raise ValueError(
+            f"{name}: the input has a batch of {input.shape[0]} and the target one of {target.shape[0]} "
+            f"(shapes {input.shape} and {target.shape}): they must be equal"
+        )
+    if target.shape != expected:
+        raise RuntimeError(f"{name}: expected labels of shape {expected} for input {input.shape}, got {target.shape}")
+    _check_weight(name, weight, input.shape[_class_dim(input)])
+
+
+def _check_weight(name: str, weight: Tensor | None, classes: int) -> None:
+    if weight is not None and weight.shape != (classes,):
+        raise RuntimeError(f"{name}: expected a weight for each of {classes} classes, got shape {weight.shape}")
+
+
+def _check_range(label: Tensor, classes: int) -> None:
+    for extreme in (label.min().item(), label.max().item()) if label.numel() else ():
+        if not 0 <= extreme < classes:
+            raise IndexError(f"a class label must be from 0 to {classes - 1} for {classes} classes, got {extreme}")
+
+
+# -- regression ---------------------------------------------------------------------------------------------------
+
+
+def mse_loss(input: Tensor, target: Tensor, *, reduction: str = "mean") -> Tensor:
+    """(x - y)².
+
+    >>> import minidl
+    >>> mse_loss(minidl.tensor([1.0, 2.0]), minidl.tensor([1.0, 4.0]))
+    tensor(2.)
+    """
+    _warn_if_broadcast("mse_loss", input, target)
+    return _reduced(square(input - target), reduction)
+
+
+def l1_loss(input: Tensor, target: Tensor, *, reduction: str = "mean") -> Tensor:
+    """|x - y|."""
+    _warn_if_broadcast("l1_loss", input, target)
+    return _reduced(abs(input - target), reduction)
+
+
+def smooth_l1_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", beta: float = 1.0) -> Tensor:
+    """(x - y)² / (2 beta) where |x - y| < beta, |x - y| - beta / 2 elsewhere.  RuntimeError for a negative beta.
+
+    Source: Girshick, "Fast R-CNN", ICCV 2015, equation 3.
+    """
+    if beta < 0:
+        raise RuntimeError(f"smooth_l1_loss: beta must not be negative, got {beta}")
+    if beta == 0:
+        return l1_loss(input, target, reduction=reduction)
+    _warn_if_broadcast("smooth_l1_loss", input, target)
+    return _reduced(_huber(input - target, beta) / beta, reduction)
+
+
+def huber_loss(input: Tensor, target: Tensor, reduction: str = "mean", delta: float = 1.0) -> Tensor:
+    """(x - y)² / 2 where |x - y| < delta, delta · (|x - y| - delta / 2) elsewhere.  RuntimeError for delta <= 0.
+
+    Source: Huber, "Robust estimation of a location parameter", Annals of Mathematical Statistics 35 (1964).
+
+    >>> import minidl
+    >>> huber_loss(minidl.tensor([0.5, 3.0]), minidl.zeros(2), reduction="none")
+    tensor([0.125, 2.5  ])
+    """
+    if delta <= 0:
+        raise RuntimeError(f"huber_loss: delta must be above 0, got {delta}")
+    _warn_if_broadcast("huber_loss", input, target)
+    return _reduced(_huber(input - target, delta), reduction)
+
+
+def _huber(difference: Tensor, delta: float) -> Tensor:
+    """Both cases at once: with c the difference brought into ±delta, c · (difference - c / 2)."""
+    c = clamp(difference, -delta, delta)
+    return c * (difference - 0.5 * c)
+
+
+def _warn_if_broadcast(name: str, input: Tensor, target: Tensor) -> None:
+    if input.shape != target.shape:
+        warnings.warn(
+            f"{name}: the target has shape {target.shape} and the input {input.shape}; broadcasting compares every "
+            "one with every other where it should compare pairs: give both the same shape",
+            stacklevel=3,
+        )
+
+
+# -- probabilities ------------------------------------------------------------------------------------------------
+
+
+def binary_cross_entropy(
+    input: Tensor, target: Tensor, weight: Tensor | None = None, *, reduction: str = "mean"
+) -> Tensor:
+    """-(y log p + (1 - y) log(1 - p)) for probabilities p, `input`, where a logarithm is at least -100.
+
+    Raises ValueError for different shapes and RuntimeError for numbers outside 0 to 1.
+
+    >>> import minidl
+    >>> binary_cross_entropy(minidl.tensor([0.5]), minidl.tensor([1.0]))  # log 2
+    tensor(0.6931472)
+    """
+    target = _checked_pair("binary_cross_entropy", input, target)
+    for word, x in (("input", input), ("target", target)):
+        if not (x >= 0).all() or not (x <= 1).all():
+            raise RuntimeError(f"binary_cross_entropy: the {word} must hold probabilities, from 0 to 1")
+    losses = -(target * _bounded_log(input) + (1 - target) * _bounded_log(1 - input))
+    return _reduced(losses if weight is None else losses * weight, reduction)
+
+
+def binary_cross_entropy_with_logits(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    *,
+    reduction: str = "mean",
+    pos_weight: Tensor | None = None,
+) -> Tensor:
+    """`binary_cross_entropy` of sigmoid(x), without its rounding errors: no logarithm of a number near 0.
+
+    With log(1 - sigmoid(x)) = -x - log(1 + exp(-x)) it is (1 - y) x + (1 + (pos_weight - 1) y) log(1 + exp(-x));
+    `pos_weight`, a number per class, scales the loss of the positive examples.  ValueError for different shapes.
+    """
+    target = _checked_pair("binary_cross_entropy_with_logits", input, target)
+    losses = _softplus(-input)
+    if pos_weight is not None:
+        losses = (1 + (pos_weight - 1) * target) * losses
+    losses = (1 - target) * input + losses
+    return _reduced(losses if weight is None else losses * weight, reduction)
+
+
+def kl_div(input: Tensor, target: Tensor, *, reduction: str = "mean", log_target: bool = False) -> Tensor:
+    """y (log y - x) for log-probabilities x and probabilities y (log y with `log_target`).
+
+    The sum over a distribution is the Kullback-Leibler divergence of x from y, and reduction="batchmean", the sum
+    divided by the length of the first dimension, its mean; "mean" divides by the number of entries and warns.
+    Source: Kullback and Leibler, "On information and sufficiency", Annals of Mathematical Statistics 22 (1951).
+    """
+    if reduction == "mean":
+        warnings.warn(
+            'kl_div: reduction="mean" divides by the number of classes, too: "batchmean" is the mean divergence',
+            stacklevel=2,
+        )
+    if log_target:
+        losses = exp(target) * (target - input)
+    else:
+        positive = target > 0
+        losses = where(positive, target * (log(where(positive, target, 1.0)) - input), 0.0)  # 0 log 0 is 0
+    if reduction == "batchmean":
+        return reductions.sum(losses) / (input.shape[0] if input.ndim else 1)
+    return _reduced(losses, reduction)
+
+
+def _checked_pair(name: str, input: Tensor, target: Tensor) -> Tensor:
+    """The target in the input's kind of numbers, if it has its shape."""
+    if input.shape != target.shape:
+        raise ValueError(f"{name}: the target has shape {target.shape} and the input {input.shape}: make them equal")
+    return target if target.dtype.kind == "f" else target.astype(input.dtype)
+
+
+def _bounded_log(p: Tensor) -> Tensor:
+    """log p, but at least -100; where that bound holds the derivative is 0, and not infinite as at p = 0."""
+    positive = p > 0
+    return clamp(where(positive, log(where(positive, p, 1.0)), -100.0), min=-100.0)
+
+
+def _softplus(x: Tensor) -> Tensor:
+    """log(1 + exp(x)), by an exponential that never overflows: x + log(1 + exp(-x)) where x is positive."""
+    positive = x > 0
+    return where(positive, x, 0.0) + log1p(exp(where(positive, -x, x)))

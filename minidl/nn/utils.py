@@ -1,0 +1,98 @@
+"""What is done to all parameters of a network at once: clip their gradients, or line them up in one vector.
+
+Gradients may be shared, so none is written into: a clipped gradient is a new tensor.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+from minidl.autograd import Tensor, no_grad, tensor
+from minidl.backend import Array, array_module
+from minidl.ops.shapes import cat
+
+
+def clip_grad_norm_(
+    parameters: Tensor | Iterable[Tensor], max_norm: float, norm_type: float = 2.0, error_if_nonfinite: bool = False
+) -> Tensor:
+    """Scale all gradients together so that their norm, as one vector, is at most `max_norm`; return it as it was.
+
+    The norm is (Σ |g|^p)^(1/p) with p = `norm_type`, or the largest |g| for infinity.  ValueError for p <= 0;
+    RuntimeError for a norm that is not finite, if `error_if_nonfinite`.
+    Source: Pascanu, Mikolov and Bengio, "On the difficulty of training recurrent neural networks", ICML 2013.
+
+    >>> import minidl
+    >>> w = minidl.tensor([3.0, 4.0], requires_grad=True)
+    >>> (w * w).sum().backward()
+    >>> clip_grad_norm_(w, max_norm=1.0)
+    tensor(10.)
+    >>> w.grad.array.round(3)
+    array([0.6, 0.8], dtype=float32)
+    """
+    clipped = _with_gradient(parameters)
+    if not clipped:
+        return tensor(0.0)
+    total = _norm([grad.array for _, grad in clipped], float(norm_type))
+    if error_if_nonfinite and not math.isfinite(total):
+        raise RuntimeError(f"clip_grad_norm_: the norm of the gradients is {total}; without error_if_nonfinite they "
+                           "are scaled by it all the same")  # fmt: skip
+    scale = max_norm / (total + 1e-6)
+    if not scale >= 1:  # NaN, too
+        with no_grad():
+            for p, grad in clipped:
+                p.grad = grad * scale
+    return tensor(total, dtype=clipped[0][1].dtype, device=clipped[0][1].device)
+
+
+def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -> None:
+    """Bring every entry of the gradients between -clip_value and clip_value."""
+    with no_grad():
+        for p, grad in _with_gradient(parameters):
+            p.grad = grad.clamp(-clip_value, clip_value)
+
+
+def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
+    """All entries of all parameters, one after the other: (number of entries,).
+
+    >>> from minidl import nn
+    >>> parameters_to_vector(nn.Linear(3, 2).parameters()).shape
+    (8,)
+    """
+    return cat([p.reshape(-1) for p in parameters])
+
+
+def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
+    """Copy the entries of `vec` into the parameters, in the order of `parameters_to_vector`.
+
+    RuntimeError, and nothing copied, if their numbers differ.
+    """
+    parameters = list(parameters)
+    sizes = [p.numel() for p in parameters]
+    if vec.shape != (sum(sizes),):
+        raise RuntimeError(f"vector_to_parameters: expected a vector of shape ({sum(sizes)},), got {vec.shape}")
+    with no_grad():
+        for p, part in zip(parameters, vec.split(sizes), strict=True):
+            p.copy_(part.reshape(p.shape))
+
+
+def _with_gradient(parameters: Tensor | Iterable[Tensor]) -> list[tuple[Tensor, Tensor]]:
+    """The parameters that have a gradient, each with it."""
+    given = [parameters] if isinstance(parameters, Tensor) else list(parameters)
+    return [(p, p.grad) for p in given if p.grad is not None]
+
+
+def _norm(arrays: list[Array], p: float) -> float:
+    if p <= 0:
+        raise ValueError(f"clip_grad_norm_: norm_type must be above 0, got {p}")
+    if p == math.inf:
+        return max(float(abs(array).max()) for array in arrays if array.size)
+    return float(sum(_power_sum(array_module(array), array, p) for array in arrays)) ** (1 / p)
+
+
+def _power_sum(xp: Any, array: Array, p: float) -> Any:
+    """Σ |g|^p, on the device."""
+    if p == 2:
+        return xp.vdot(array, array)
+    return (abs(array) ** p).sum()
