@@ -43,8 +43,8 @@ class device(str):
     """
 
     def __new__(cls, name: str) -> device:
-        kind, _, number = str(name).replace("gpu", "cuda").partition(":")
-        if kind not in ("cpu", "cuda") or (number and not number.isdecimal()):
+        kind, colon, number = str(name).replace("gpu", "cuda").partition(":")
+        if kind not in ("cpu", "cuda") or (colon and not number.isdecimal()):
             raise RuntimeError(f'unknown device {str(name)!r}: expected "cpu", "cuda" or "cuda:N"')
         return super().__new__(cls, f"{kind}:{number}" if number and kind == "cuda" else kind)
 

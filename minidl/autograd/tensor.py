@@ -384,11 +384,13 @@ def tensor(data: Any, dtype: Any = None, device: str | None = None, requires_gra
             [3. , 4. ]])
     """
     source = data.array if isinstance(data, Tensor) else data
+    if type(source) not in backend.modules and hasattr(source, "__array__"):
+        source = np.asarray(source)  # NumPy's numbers and PyTorch's tensors have a dtype to keep
     if type(source) in backend.modules:
         array = backend.array_module(source).array(source, dtype=dtype)
     else:
         array = np.array(source, dtype=dtype)
-        if dtype is None and array.dtype == np.float64 and not hasattr(source, "dtype"):
+        if dtype is None and array.dtype == np.float64:
             array = array.astype(backend.get_default_dtype())
     if array.dtype.kind not in "biuf":
         raise TypeError(f"a tensor holds real numbers or booleans, not {array.dtype} (from {type(data).__name__})")

@@ -46,7 +46,7 @@ negative.vjps(lambda g, out, x: -g)
 @op
 def power(xp, x, y): return x**y
 power.vjps(lambda g, out, x, y: g * y * x ** _one_less(y),
-           lambda g, out, x, y: g * out * log(where(x == 0, 1.0, x)))  # x^y ln x, and 0 where x is 0
+           lambda g, out, x, y: g * out * log(where((y >= 0) & (x == 0), 1.0, x)))  # x^y ln x, but 0 for 0^y
 
 
 def _one_less(y: Any) -> Any:

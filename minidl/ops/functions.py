@@ -12,7 +12,7 @@ import numpy as np
 
 from minidl.autograd import Op, Tensor
 from minidl.ops import fused, reductions
-from minidl.ops.elementwise import astype, maximum, minimum, sqrt
+from minidl.ops.elementwise import astype, maximum, minimum, not_equal, sqrt, where
 from minidl.ops.indexing import take_along_axis
 
 
@@ -71,17 +71,21 @@ def mean(
 
 
 def var(
-    x: Tensor, dim: Any = None, keepdim: bool = False, *, correction: float = 1, unbiased: bool = True,
+    x: Tensor, dim: Any = None, unbiased: bool = True, keepdim: bool = False, *, correction: float = 1,
     axis: Any = None, keepdims: bool = False,
 ) -> Tensor:  # fmt: skip
     """The mean squared distance from the mean, with n - `correction` for n; `unbiased=False` is correction 0."""
+    if x.array.dtype.kind != "f":
+        raise RuntimeError(f"var: expected a floating dtype, got {x.dtype}: use .float() first")
     correction = correction if unbiased else 0
     return reductions.var(x, axis=_axes(dim, axis), keepdims=keepdim or keepdims, correction=correction)
 
 
-def std(x: Tensor, dim: Any = None, keepdim: bool = False, **words: Any) -> Tensor:
+def std(x: Tensor, dim: Any = None, unbiased: bool = True, keepdim: bool = False, **words: Any) -> Tensor:
     """The square root of `var`."""
-    return sqrt(var(x, dim, keepdim, **words))
+    variance = var(x, dim, unbiased, keepdim, **words)
+    varies = not_equal(variance, 0)  # the slope of sqrt at 0 is infinite: where all entries are equal it counts as 0
+    return sqrt(where(varies, variance, 1.0)) * varies
 
 
 class Extremes(NamedTuple):
@@ -97,6 +101,8 @@ def _extreme(x: Tensor, dim: Any, keepdim: bool, whole: Any, pairwise: Any, posi
     if not isinstance(dim, (int, np.integer)):
         return pairwise(x, dim)
     indices = position(x, dim, True)
+    if not x.ndim:
+        return Extremes(whole(x), indices)
     values = take_along_axis(x, indices, axis=dim)
     if keepdim:
         return Extremes(values, indices)

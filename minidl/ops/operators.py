@@ -120,6 +120,7 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     "__eq__": _comparison(e.equal), "__ne__": _comparison(e.not_equal),
     "__lt__": e.less, "__le__": e.less_equal, "__gt__": e.greater, "__ge__": e.greater_equal,
     "__getitem__": indexing.getitem, "__setitem__": _setitem, "__iter__": _iterate,
+    "__contains__": lambda x, y: bool(f.any(e.equal(x, y))),
 }  # fmt: skip
 
 METHODS: dict[str, Callable[..., Any]] = {

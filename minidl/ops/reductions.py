@@ -23,7 +23,7 @@ def _kept(reduced: Any, x: Any, axis: Any) -> Any:
 
 def _count(x: Any, axis: Any) -> int:
     """How many entries of x go into each entry of its reduction."""
-    if axis is None:
+    if axis is None or not x.ndim:
         return math.prod(x.shape)
     return math.prod(x.shape[a] for a in (axis if isinstance(axis, tuple) else (axis,)))
 
@@ -44,9 +44,9 @@ mean.vjps(lambda g, out, x, axis=None, keepdims=False:
 @op
 def var(xp, x, *, axis=None, keepdims=False, correction=1):
     return xp.square(x - x.mean(axis=axis, keepdims=True)).sum(axis=axis, keepdims=keepdims) / (
-        _count(x, axis) - correction)
+        max(_count(x, axis) - correction, 0))
 var.vjps(lambda g, out, x, axis=None, keepdims=False, correction=1:
-          _kept(g, x, axis) * 2 / (_count(x, axis) - correction) * (x - mean(x, axis=axis, keepdims=True)))
+          _kept(g, x, axis) * 2 / max(_count(x, axis) - correction, 0) * (x - mean(x, axis=axis, keepdims=True)))
 
 
 @op

@@ -67,7 +67,7 @@ def permute(x: Tensor, *dims: Any) -> Tensor:
 
 def swapaxes(x: Any, dim0: int, dim1: int) -> Any:
     """`x` with two dimensions exchanged; PyTorch calls it `transpose`."""
-    axes = list(range(x.ndim))
+    dim0, dim1, axes = _checked(dim0, x.ndim), _checked(dim1, x.ndim), list(range(x.ndim))
     axes[dim0], axes[dim1] = axes[dim1], axes[dim0]
     return transpose(x, axes=tuple(axes))
 
@@ -158,7 +158,7 @@ def chunk(x: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     """`x` cut along `dim` into at most `chunks` views of equal length (the last may be shorter)."""
     if chunks < 1:
         raise RuntimeError(f"chunk: expected at least one chunk, got {chunks}")
-    return split(x, max(1, -(-x.shape[dim] // chunks)), dim)
+    return split(x, max(1, -(-x.shape[_checked(dim, x.ndim)] // chunks)), dim)
 
 
 def _flat(sizes: tuple[Any, ...]) -> tuple[int, ...]:

@@ -25,9 +25,7 @@ def tensors(row: Row, dtype: Any = np.float64) -> list[Any]:
 
 
 def torch_tensors(row: Row) -> list[Any]:
-    return [
-        torch.tensor(x, requires_grad=x.dtype.kind == "f") if isinstance(x, np.ndarray) else x for x in row.inputs
-    ]
+    return [torch.tensor(x, requires_grad=x.dtype.kind == "f") if isinstance(x, np.ndarray) else x for x in row.inputs]
 
 
 def call(row: Row, inputs: list[Any]) -> Tensor:
