@@ -1,0 +1,141 @@
+"""The dtype of every result is PyTorch's, whatever meets whatever, and a gradient has the dtype of its tensor.
+
+Two differences are NumPy's and stay: among whole numbers, a 0-d tensor or NumPy's number of a wider dtype widens the
+result; and booleans are refused by fewer operators.
+"""
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import minidl
+
+DTYPES = ["float32", "float64", "int64", "int32", "uint8", "bool"]
+ARRAYS = {f"{dtype} {shape}": np.ones(shape, dtype) for dtype in DTYPES for shape in [(), (1,)]}
+NUMBERS = {"True": True, "2": 2, "2.5": 2.5, "np.float64": np.float64(2.5), "np.float32": np.float32(2.5)}
+OPERATORS: dict[str, Callable[..., Any]] = {
+    "+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv, "**": operator.pow,
+    "//": operator.floordiv, "%": operator.mod, "<": operator.lt, ">=": operator.ge, "==": operator.eq,
+    "!=": operator.ne,
+}  # fmt: skip
+
+
+def dtype_of(function: Callable[[], Any]) -> str | None:
+    """The dtype of the result, or None where the operator refuses its operands."""
+    try:
+        return str(function().dtype).removeprefix("torch.")
+    except (RuntimeError, TypeError):
+        return None
+
+
+def wider_whole_number(x: Any, y: Any) -> bool:
+    """Whether two whole numbers meet of which the 0-d one has the wider dtype."""
+    if x.dtype.kind not in "iu" or y.dtype.kind not in "iu" or x.ndim == y.ndim:
+        return False
+    number, array = (x, y) if x.ndim == 0 else (y, x)
+    return np.promote_types(number.dtype, array.dtype) != array.dtype
+
+
+@pytest.mark.parametrize("sign", OPERATORS)
+@pytest.mark.parametrize("left", ARRAYS)
+def test_two_tensors(left: str, sign: str) -> None:
+    apply, x = OPERATORS[sign], ARRAYS[left]
+    for right, y in ARRAYS.items():
+        expected = dtype_of(lambda y=y: apply(torch.tensor(x), torch.tensor(y)))
+        if expected is not None and not wider_whole_number(x, y):
+            found = dtype_of(lambda y=y: apply(minidl.tensor(x), minidl.tensor(y)))
+            assert found == expected, f"{left} {sign} {right}"
+
+
+@pytest.mark.parametrize("sign", OPERATORS)
+@pytest.mark.parametrize("name", ARRAYS)
+def test_a_tensor_and_a_number(name: str, sign: str) -> None:
+    apply, x = OPERATORS[sign], ARRAYS[name]
+    for text, number in NUMBERS.items():
+        expected = dtype_of(lambda n=number: apply(torch.tensor(x), n))
+        if expected is not None and not (name.startswith("bool") and sign == "**"):
+            assert dtype_of(lambda n=number: apply(minidl.tensor(x), n)) == expected, f"{name} {sign} {text}"
+            reverse = dtype_of(lambda n=number: apply(n, torch.tensor(x)))
+            assert dtype_of(lambda n=number: apply(n, minidl.tensor(x))) == reverse, f"{text} {sign} {name}"
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int64", "int32", "uint8"])
+@pytest.mark.parametrize("other", ["float32", "float64", "int64"])
+def test_a_tensor_and_an_array_count_as_two_tensors(dtype: str, other: str) -> None:
+    x, y = np.ones(2, dtype), np.ones(2, other)
+    expected = (minidl.tensor(x) * minidl.tensor(y)).dtype
+    assert (minidl.tensor(x) * y).dtype == (y * minidl.tensor(x)).dtype == expected
+
+
+def test_a_loss_stays_float32_beside_numpys_numbers() -> None:
+    loss = minidl.tensor([1.0, 2.0], requires_grad=True).sum()
+    for number in (np.float64(0.5), np.float64(3), np.mean([1.0, 2.0]), 0.5):
+        for result in (loss * number, number * loss, loss + number, loss / number, number - loss, loss**number):
+            assert result.dtype == np.float32
+
+
+@pytest.mark.parametrize("name", ["exp", "log", "sqrt", "sin", "cos", "tanh", "sigmoid", "expm1", "log1p", "erf"])
+@pytest.mark.parametrize("dtype", ["int64", "int32", "uint8", "bool"])
+def test_functions_make_float32_of_whole_numbers(name: str, dtype: str) -> None:
+    numbers = np.ones(2, dtype)
+    found, expected = getattr(minidl.tensor(numbers), name)(), getattr(torch.tensor(numbers), name)()
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found.numpy(), expected.numpy(), rtol=1e-3 if dtype in ("uint8", "bool") else 1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int64", "int32", "uint8", "bool"])
+def test_dtypes_of_reductions_and_choices(dtype: str) -> None:
+    numbers = np.ones((2, 2), dtype)
+    for function in (
+        lambda m, x: x.sum(),
+        lambda m, x: x.sum(0),
+        lambda m, x: x.amax(0),
+        lambda m, x: m.max(x, 0).values,
+        lambda m, x: x.argmax(0) if dtype != "bool" else x,
+        lambda m, x: x.all() if dtype != "uint8" else x,  # PyTorch leaves uint8 as it is, for old programs' sake
+        lambda m, x: m.where(x > 0, x, 0),
+        lambda m, x: m.where(x > 0, 1.0, x),
+        lambda m, x: m.cat([x, m.ones(2, 2)]),
+        lambda m, x: m.maximum(x, x),
+        lambda m, x: x.abs() if dtype != "bool" else x,
+        lambda m, x: x.sum(dtype=m.float64),
+        lambda m, x: x.mean(dtype=m.float32),
+        lambda m, x: m.clamp(x, 0, 1) if dtype != "bool" else x,
+    ):
+        found, expected = function(minidl, minidl.tensor(numbers)), function(torch, torch.tensor(numbers))
+        assert str(found.dtype) == str(expected.dtype).removeprefix("torch.")
+
+
+@pytest.mark.parametrize("dtype", ["int64", "uint8", "bool"])
+@pytest.mark.parametrize("name", ["mean", "var", "std"])
+def test_a_mean_of_whole_numbers_is_refused(name: str, dtype: str) -> None:
+    with pytest.raises(RuntimeError, match=rf"(mean|var): expected a floating dtype, got {dtype}"):
+        getattr(minidl.tensor(np.ones(2, dtype)), name)()
+
+
+def test_whole_numbers_to_a_negative_power_are_refused() -> None:
+    with pytest.raises(RuntimeError, match="power"):
+        minidl.tensor([1, 2]) ** -1
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("other", [np.float16, np.float32, np.float64])
+def test_a_gradient_has_the_dtype_of_its_tensor(dtype: Any, other: Any) -> None:
+    x = minidl.tensor([1.0, 2.0], dtype=dtype, requires_grad=True)
+    y = minidl.tensor([[3.0], [4.0]], dtype=other, requires_grad=True)
+    z = (x * y + minidl.maximum(x, y)).mean() * np.float64(2)
+    assert z.dtype == np.result_type(dtype, other)
+    z.backward()
+    assert (x.grad.dtype, y.grad.dtype) == (dtype, other)
+    (slope,) = minidl.autograd.grad((x * y).sum(), x, create_graph=True)
+    assert slope.dtype == dtype
+
+
+def test_comparisons_have_no_history() -> None:
+    x = minidl.tensor([1.0, 2.0], requires_grad=True)
+    for y in (x < 2, x == x, x.argmax(), x.isnan(), x.all(), x.long(), x.bool()):
+        assert not y.requires_grad and y.is_leaf
