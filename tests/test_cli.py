@@ -50,9 +50,7 @@ def test_training_prints_a_line_an_epoch_and_the_test_accuracy(few_digits, capsy
     captured = capsys.readouterr()
     heading, first, second, last = captured.out.splitlines()
     assert heading == "mlp (101,770 weights), adam, learning rate 0.001, batch size 64, cpu"
-    assert (
-        first.startswith("epoch 1/2  loss ") and second.startswith("epoch 2/2  loss ") and "images/s" in first
-    )
+    assert first.startswith("epoch 1/2  loss ") and second.startswith("epoch 2/2  loss ") and "images/s" in first
     accuracy = second.split("test accuracy ")[1].split(" %")[0]
     assert last.startswith(f"test accuracy {accuracy} %, ") and last.endswith(" s")
     assert captured.err == ""
@@ -128,9 +126,7 @@ def test_a_gpu_without_cupy_says_what_to_install(capsys):
 def test_a_folder_that_cannot_be_written_is_refused_before_training(capsys, tmp_path):
     pytest.importorskip("matplotlib")
     (tmp_path / "file").write_text("in the way")
-    assert "cannot write into --out" in refused(
-        capsys, "train", "mnist", "--out", str(tmp_path / "file" / "run")
-    )
+    assert "cannot write into --out" in refused(capsys, "train", "mnist", "--out", str(tmp_path / "file" / "run"))
 
 
 def test_out_without_matplotlib_is_refused_before_training(capsys, tmp_path, monkeypatch):

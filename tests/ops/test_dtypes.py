@@ -79,12 +79,12 @@ def test_a_loss_stays_float32_beside_numpys_numbers() -> None:
 
 
 @pytest.mark.parametrize("name", ["exp", "log", "sqrt", "sin", "cos", "tanh", "sigmoid", "expm1", "log1p", "erf"])
-@pytest.mark.parametrize("dtype", ["int64", "int32", "uint8", "bool"])
-def test_functions_make_float32_of_whole_numbers(name: str, dtype: str) -> None:
-    numbers = np.ones(2, dtype)
+def test_functions_make_float32_of_whole_numbers(name: str) -> None:
+    for dtype in ("int64", "int32", "uint8", "bool"):
+        assert getattr(minidl.tensor(np.ones(2, dtype)), name)().dtype == np.float32
+    numbers = np.array([1, 2, 9])
     found, expected = getattr(minidl.tensor(numbers), name)(), getattr(torch.tensor(numbers), name)()
-    assert found.dtype == np.float32
-    np.testing.assert_allclose(found.numpy(), expected.numpy(), rtol=1e-3 if dtype in ("uint8", "bool") else 1e-6)
+    np.testing.assert_allclose(found.numpy(), expected.numpy(), rtol=1e-6)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "int64", "int32", "uint8", "bool"])
