@@ -10,9 +10,9 @@ from minidl.ops.creation import (
     arange, from_numpy, full, linspace, ones, ones_like, rand, randint, randn, randperm, zeros, zeros_like,
 )
 from minidl.ops.elementwise import (
-    abs, add, ceil, clamp, cos, divide, erf, exp, expm1, floor, floor_divide, isfinite, isinf, isnan, log, log1p,
-    logical_and, logical_not, logical_or, maximum, minimum, multiply, negative, relu, remainder, round, sigmoid, sign,
-    sin, sqrt, square, subtract, tanh, where,
+    abs, add, bitwise_and, bitwise_not, bitwise_or, bitwise_xor, ceil, clamp, cos, divide, erf, exp, expm1, floor,
+    floor_divide, isfinite, isinf, isnan, log, log1p, logical_and, logical_not, logical_or, maximum, minimum,
+    multiply, negative, relu, remainder, round, sigmoid, sign, sin, sqrt, square, subtract, tanh, where,
 )
 from minidl.ops.elementwise import divide as div, equal as eq, greater as gt, greater_equal as ge, less as lt
 from minidl.ops.elementwise import less_equal as le, multiply as mul, negative as neg, not_equal as ne

@@ -17,7 +17,8 @@ from typing import Any, Protocol, cast
 import numpy as np
 
 from minidl import backend
-from minidl.autograd.tensor import Tensor, describe, enable_grad, mode, next_order
+from minidl.autograd.mode import enable_grad, mode
+from minidl.autograd.tensor import Tensor, describe, next_order
 from minidl.backend import Array, array_module
 
 _module_of = backend.modules.get
@@ -86,7 +87,7 @@ def op(function: Callable[..., Array]) -> Op:
             out = np.asarray(out)
         dtype = out.dtype
         if (dtype is _float64 or dtype is not getattr(first, "dtype", dtype)) and "dtype" not in settings:
-            out = _promoted(out, inputs)
+            out = _promoted(out, function, arrays, settings)
 
         result = _new(Tensor)
         result.array = out
@@ -130,17 +131,19 @@ class _Repeated(Sequence[Any]):
         return map(self.__getitem__, itertools.count())
 
 
-def _promoted(out: Array, inputs: Sequence[Any]) -> Array:
-    """`out` in the dtype that PyTorch's promotion gives where NumPy's gives another.
+def _promoted(out: Array, function: Callable[..., Array], arrays: Sequence[Any], settings: dict[str, Any]) -> Array:
+    """`out`, the result of `function`, in the dtype that PyTorch's promotion gives where NumPy's gives another.
 
     NumPy lets a float64 scalar or 0-d array widen a float32 array, and makes float64 of integers and float32.
     """
     if out.dtype.kind != "f":
         return out
-    arrays = [x.array if isinstance(x, Tensor) else x for x in inputs]
-    floats = [x for x in arrays if hasattr(x, "dtype") and x.dtype.kind == "f" and not isinstance(x, np.generic)]
+    floats = [x for x in arrays if _module_of(type(x)) and x.dtype.kind == "f"]
     leading = [x for x in floats if x.ndim] or floats
     dtype = np.result_type(*[x.dtype for x in leading]) if leading else backend.get_default_dtype()
+    if not leading and out.dtype.itemsize < dtype.itemsize:  # of bytes NumPy takes roots in half precision
+        arrays = [x.astype(dtype) if hasattr(x, "astype") else x for x in arrays]
+        out = array_module(*arrays).asarray(function(array_module(*arrays), *arrays, **settings))
     return out if out.dtype == dtype else out.astype(dtype)
 
 

@@ -1,4 +1,4 @@
-"""The Tensor: an array that knows how it was computed, and the switch that turns recording on and off.
+"""The Tensor: an array that knows how it was computed.
 
 Its arithmetic is attached by ops/operators.py, its backward pass by engine.py.
 """
@@ -6,9 +6,7 @@ Its arithmetic is attached by ops/operators.py, its backward pass by engine.py.
 from __future__ import annotations
 
 import itertools
-import threading
 from collections.abc import Callable
-from contextlib import ContextDecorator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,78 +19,6 @@ if TYPE_CHECKING:
     from minidl.autograd.engine import Op
 
 next_order = itertools.count(1).__next__  # creation order is a topological order: no recursion anywhere
-
-
-# -- recording or not -----------------------------------------------------------------------------------------
-
-
-class Mode(threading.local):
-    recording = True
-
-
-mode = Mode()
-
-
-def is_grad_enabled() -> bool:
-    """Whether operations are being recorded in this thread."""
-    return mode.recording
-
-
-class _Recording(ContextDecorator):
-    """Switch recording for a `with` block, or for the calls of a decorated function."""
-
-    def __init__(self, recording: bool) -> None:
-        self.recording = recording
-        self._before: list[bool] = []  # a stack, because a decorated function may call itself
-
-    def __enter__(self) -> None:
-        self._before.append(mode.recording)
-        mode.recording = self.recording
-
-    def __exit__(self, *error: object) -> None:
-        mode.recording = self._before.pop()
-
-    def _recreate_cm(self) -> _Recording:  # one for each call of a decorated function: threads must not share the stack
-        return _Recording(self.recording)
-
-
-class no_grad(_Recording):
-    """Do not record operations: in a `with` statement, or as a decorator `@no_grad()`.
-
-    >>> import minidl
-    >>> x = minidl.tensor(3.0, requires_grad=True)
-    >>> with minidl.no_grad():
-    ...     print((x * x).requires_grad)
-    False
-    """
-
-    def __init__(self) -> None:
-        super().__init__(False)
-
-
-class enable_grad(_Recording):
-    """Record operations again inside a `no_grad` block."""
-
-    def __init__(self) -> None:
-        super().__init__(True)
-
-
-class set_grad_enabled(_Recording):
-    """Record operations or not, from here on; in a `with` statement or as a decorator, for its block only."""
-
-    def __init__(self, mode: bool) -> None:
-        super().__init__(mode)
-        super().__enter__()
-
-    def __enter__(self) -> None:
-        pass  # it acts when it is made
-
-    def __call__(self, function: Any) -> Any:
-        self.__exit__()  # a decorator acts when the function is called
-        return _Recording(self.recording)(function)
-
-
-# -- the tensor ------------------------------------------------------------------------------------------------
 
 
 class Tensor:

@@ -192,7 +192,7 @@ astype.vjps(lambda g, out, x, dtype: g)  # the engine gives every gradient the d
 
 
 @op
-def copied(xp, x): return x.copy()
+def copied(xp, x): return x.copy(order="K")
 copied.vjps(lambda g, out, x: g)
 
 
@@ -201,19 +201,25 @@ def moved(xp, x, *, device, origin): return backend.to_device(x, device)
 moved.vjps(lambda g, out, x, device, origin: moved(g, device=origin, origin=device))
 
 
-# -- rounding and comparisons: no derivative -------------------------------------------------------------------
+# -- rounding: flat wherever it has a derivative ------------------------------------------------------------------
 
 
 @op
 def floor(xp, x): return xp.floor(x)
+floor.vjps(lambda g, out, x: g * 0)
 
 
 @op
 def ceil(xp, x): return xp.ceil(x)
+ceil.vjps(lambda g, out, x: g * 0)
 
 
 @op
 def round(xp, x, *, decimals=0): return xp.round(x, decimals)
+round.vjps(lambda g, out, x, decimals=0: g * 0)
+
+
+# -- comparisons and logic: no derivative -------------------------------------------------------------------------
 
 
 @op
@@ -250,6 +256,22 @@ def logical_or(xp, x, y): return xp.logical_or(x, y)
 
 @op
 def logical_not(xp, x): return xp.logical_not(x)
+
+
+@op
+def bitwise_and(xp, x, y): return xp.bitwise_and(x, y)
+
+
+@op
+def bitwise_or(xp, x, y): return xp.bitwise_or(x, y)
+
+
+@op
+def bitwise_xor(xp, x, y): return xp.bitwise_xor(x, y)
+
+
+@op
+def bitwise_not(xp, x): return xp.invert(x)
 
 
 @op

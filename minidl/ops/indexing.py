@@ -14,7 +14,11 @@ from minidl.backend import array_module
 
 
 @op
-def take(xp, x, *, index): return x[index]
+def take(xp, x, *, index):
+    out = x[index]
+    if isinstance(out, xp.ndarray):
+        return out
+    return x[(*index, ...) if isinstance(index, tuple) else (index, ...)]  # a view, where NumPy gives a copied number
 take.vjps(lambda g, out, x, index: put(g, index=index, shape=x.shape))
 
 

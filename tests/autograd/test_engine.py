@@ -296,6 +296,13 @@ def test_a_gradient_can_be_written_to(function: Any) -> None:
     assert x.grad.array.flags.writeable and x.grad.tolist()[0] == 9 != x.grad.tolist()[1]
 
 
+def test_a_gradient_keeps_no_larger_array_alive() -> None:
+    x = leaf(1, 2)
+    minidl.cat([x, minidl.zeros(1000)]).square().sum().backward()
+    array = x.grad.array
+    assert (array if array.base is None else array.base).size == 2
+
+
 def test_one_array_given_to_two_roots_stays_as_it_is() -> None:
     given = np.array([1.0, 2.0])
     x, y = leaf(1, 2), leaf(3, 4)
