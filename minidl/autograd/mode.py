@@ -27,7 +27,7 @@ class _Recording(ContextDecorator):
 
     def __new__(cls, function: Any = None) -> Any:
         """`@no_grad` means the same as `@no_grad()`."""
-        return cls()(function) if callable(function) else super().__new__(cls)
+        return cls()(function) if callable(function) else super().__new__(cls)  # type: ignore[call-arg]
 
     def __init__(self, recording: bool) -> None:
         self.recording = recording
