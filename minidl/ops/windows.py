@@ -180,7 +180,7 @@ def max_pool2d(xp, x, *, window):
 @op
 def max_unpool2d(xp, g, x, out, *, window):
     """g (N, C, Ho, Wo) added where max_pool2d(x) found out, zeros elsewhere: (N, C, H, W)."""
-    g, x = _batch_last(g), _batch_last(x)
+    g, x = xp.ascontiguousarray(_batch_last(g)), _batch_last(x)
     frame = _frame(xp, x.shape[0], x.shape[3], window, g.dtype)
     for place, chosen in _winners(xp, x, out, window):
         seen = frame[:, *place]
@@ -203,11 +203,10 @@ def max_pick2d(xp, y, x, out, *, window):
 def _winners(xp: Any, x: Array, out: Array, window: Window) -> Iterator[tuple[tuple[slice, slice], Array]]:
     """For each entry of the kernel: the places it meets, and where it is the first that equals the largest."""
     x, out = _padded(xp, x, window, -np.inf), _batch_last(out)
-    free = xp.ones(out.shape, bool)
+    free: Any = True
     for place in window.places():
-        chosen = x[:, *place] == out
-        chosen &= free
-        free ^= chosen
+        chosen = (x[:, *place] == out) & free
+        free = free ^ chosen
         yield place, chosen
 
 
