@@ -203,10 +203,11 @@ def max_pick2d(xp, y, x, out, *, window):
 def _winners(xp: Any, x: Array, out: Array, window: Window) -> Iterator[tuple[tuple[slice, slice], Array]]:
     """For each entry of the kernel: the places it meets, and where it is the first that equals the largest."""
     x, out = _padded(xp, x, window, -np.inf), _batch_last(out)
-    free: Any = True
+    free = xp.ones(out.shape, bool)
     for place in window.places():
-        chosen = (x[:, *place] == out) & free
-        free = free ^ chosen
+        chosen = x[:, *place] == out
+        chosen &= free
+        free ^= chosen
         yield place, chosen
 
 

@@ -1,7 +1,7 @@
-"""Many parameters as one flat array, so that a step over forty small tensors costs a few calls and not hundreds.
+"""Many parameters treated as one flat array, so that a step over forty small tensors costs a few calls, not hundreds.
 
-The parameters of a group that share dtype and device become views of one array of weights; what the rule remembers
-of them lies in arrays of the same layout.
+What a rule remembers of the parameters of a group lies in flat arrays.  The weights stay where they are, because
+others may hold views of them: large ones are changed in place, small neighbours gathered, changed and put back.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from minidl import backend
 from minidl.backend import Array
 from minidl.optim.runner import LINE, Update, aligned
 
-SMALL = 2**14  # elements: gathering smaller gradients saves calls, copying larger ones would cost more than it saves
+SMALL = 2**14  # elements: gathering smaller tensors saves calls, copying larger ones would cost more than it saves
 
 
 @runtime_checkable
@@ -32,12 +32,11 @@ class Parameter(Protocol):
 
 
 class Piece(NamedTuple):
-    """Parameters `first` to `last` (exclusive), treated by one call, and their parts of the flat arrays."""
+    """Parameters `first` to `last` (exclusive), treated by one call, and what is remembered of them."""
 
     first: int
     last: int
-    w: Array
-    g: Array | None  # where several gradients are gathered; a single one is used where it lies
+    gathered: tuple[Array, Array] | None  # for their weights and gradients; None: one, used where it lies
     memory: list[Array]
 
 
@@ -55,15 +54,7 @@ class Flat:
         for a in arrays:
             self.starts.append(end if a.size < SMALL else -(-end // LINE) * LINE)  # the large ones aligned
             self.ends.append(end := self.starts[-1] + a.size)
-        self.shapes = [a.shape for a in arrays]
-        if len(arrays) == 1 and arrays[0].flags.c_contiguous:
-            self.w, self.views = arrays[0].reshape(-1), arrays
-        else:
-            self.w = aligned(backend.array_module(arrays[0]), end, self.dtype)
-            self.views = [self.part(self.w, i) for i in range(len(arrays))]
-            for p, view, a in zip(params, self.views, arrays, strict=True):
-                view[...] = a
-                p.array = view
+        self.shapes, self.arrays = [a.shape for a in arrays], arrays
         self.memory: dict[str, Array] = {}
         self.steps = [0] * len(arrays)
         self.forget_plans()
@@ -73,11 +64,10 @@ class Flat:
         self._absent: list[bool] | None = None
         self._runs: list[tuple[int, int]] = []
         self._pieces: dict[Any, list[Piece]] = {}
-        self._gathered: Array | None = None
 
     @property
     def xp(self) -> Any:
-        return backend.array_module(self.w)
+        return backend.array_module(self.params[0].array)
 
     def part(self, flat: Array, i: int) -> Array:
         """The part of a flat array that belongs to parameter i, in its shape."""
@@ -86,17 +76,17 @@ class Flat:
     def remember(self, letter: str, start: float = 0.0) -> Array:
         """The memory named `letter`; filled with the number `start` when it is first asked for."""
         if letter not in self.memory:
-            self.memory[letter] = aligned(self.xp, self.w.size, self.dtype)
+            self.memory[letter] = aligned(self.xp, self.ends[-1], self.dtype)
             self.memory[letter][...] = start
         return self.memory[letter]
 
     def __getstate__(self) -> dict[str, Any]:
-        # Copies of views view nothing: after a deep copy or pickle all parameters count as moved.
-        return {**self.__dict__, "views": [None] * len(self.params), "_pieces": {}}
+        # After a deep copy or pickle all parameters count as moved.
+        return {**self.__dict__, "arrays": [None] * len(self.params), "_pieces": {}}
 
     def moved(self) -> bool:
         """Whether a parameter was given another array since."""
-        return any(p.array is not view for p, view in zip(self.params, self.views, strict=True))
+        return any(p.array is not array for p, array in zip(self.params, self.arrays, strict=True))
 
     def inherit(self, i: int, old: Flat, j: int) -> None:
         """Go on with parameter i where `old` stopped with its parameter j, which is the same."""
@@ -139,21 +129,27 @@ class Flat:
         for piece in self._cut(first, last, update.memory, apart=run is None):
             if run is None:  # the rule may look at a parameter as a whole, so it gets each in its shape
                 self._call(update, letters, piece, grads[piece.first])
-                continue
-            if piece.g is None:
-                g = grads[piece.first].reshape(-1)
-                if self.xp.may_share_memory(g, self.w):  # w is overwritten while g is being read
+            elif piece.gathered is None:
+                w, g = self.arrays[piece.first].reshape(-1), grads[piece.first].reshape(-1)
+                if self.xp.may_share_memory(g, w):  # w is overwritten while g is being read
                     g = g.copy()
+                run([w, g, *piece.memory])
             else:
-                g = piece.g
+                w, g = piece.gathered
+                arrays = self.arrays[piece.first : piece.last]
+                self.xp.concatenate([x.ravel() for x in arrays], out=w)
                 self.xp.concatenate([x.ravel() for x in grads[piece.first : piece.last]], out=g)
-            run([piece.w, g, *piece.memory])
+                run([w, g, *piece.memory])
+                start = 0
+                for array in arrays:
+                    array[...] = w[start : start + array.size].reshape(array.shape)
+                    start += array.size
         self.steps[first:last] = [self.steps[first] + 1] * (last - first)
         for p in self.params[first:last]:
             p.mark_changed()
 
     def _call(self, update: Update, letters: dict[str, float], piece: Piece, g: Array) -> None:
-        w, *memory = (x.reshape(g.shape) for x in (piece.w, *piece.memory))
+        w, memory = self.arrays[piece.first], [x.reshape(g.shape) for x in piece.memory]
         # Copies, because nothing is known of this rule: it may hand back, or write into, what it was given.
         results = update(self.xp, *[x.copy() for x in (w, g, *memory)], **letters)
         for old, name in zip((w, *memory), ("w", *update.memory), strict=True):
@@ -163,7 +159,7 @@ class Flat:
         """The pieces of a run: small neighbours together (unless all are wanted `apart`), each large one alone."""
         key = (first, last, memory, apart)
         if key not in self._pieces:
-            small = [not apart and view.size < SMALL for view in self.views]
+            small = [not apart and array.size < SMALL for array in self.arrays]
             pieces, start = [], first
             for stop in range(first + 1, last + 1):
                 if stop == last or not (small[stop - 1] and small[stop]):
@@ -174,12 +170,11 @@ class Flat:
 
     def _piece(self, first: int, last: int, memory: tuple[str, ...]) -> Piece:
         where = slice(self.starts[first], self.ends[last - 1])
-        g = None
-        if last - first > 1:
-            if self._gathered is None:
-                self._gathered = aligned(self.xp, sum(v.size for v in self.views if v.size < SMALL), self.dtype)
-            g = self._gathered[: where.stop - where.start]
-        return Piece(first, last, self.w[where], g, [self.memory[letter][where] for letter in memory])
+        gathered = None
+        if last - first > 1 or not self.arrays[first].flags.c_contiguous:
+            size = where.stop - where.start
+            gathered = aligned(self.xp, size, self.dtype), aligned(self.xp, size, self.dtype)
+        return Piece(first, last, gathered, [self.memory[letter][where] for letter in memory])
 
 
 def places(flats: Sequence[Flat]) -> dict[int, tuple[Flat, int]]:

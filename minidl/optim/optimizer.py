@@ -36,8 +36,8 @@ class Optimizer:
     (conditions, sums, indexing) is called with each parameter in its shape.
 
     `params` is an iterable of tensors or (name, tensor) pairs, or a list of dictionaries, each with "params" and
-    options of its own; `defaults` are the options of the others.  All parameters of a group are moved into one
-    flat array, so each `p.array` is from then on a view of it.
+    options of its own; `defaults` are the options of the others.  Weights are changed where they lie, so that
+    whatever shares their memory (a state dict, a detached tensor) sees the change.
 
     >>> import minidl
     >>> class SignDescent(Optimizer):
@@ -151,7 +151,7 @@ class Optimizer:
             self.param_groups.append(group)
 
     def _settled(self, k: int) -> list[Flat]:
-        """The flat arrays of group k, after a look whether a parameter was moved away from them."""
+        """The flat arrays of group k, after a look whether a parameter was given another array."""
         if any(flat.moved() for flat in self._flats[k]):
             group = self.param_groups[k]
             self._flats[k] = arrange(group["params"], _labels(group, k), self._flats[k])
@@ -204,7 +204,7 @@ class Optimizer:
         g = flat.gradient(i)
         if g is None:
             raise ValueError(f"{flat.labels[i]} has no gradient yet: call backward() first")
-        update, xp, w = self._update(group), flat.xp, flat.views[i]
+        update, xp, w = self._update(group), flat.xp, flat.arrays[i]
         memory = [
             flat.part(flat.memory[letter], i).copy() if letter in flat.memory
             else xp.full_like(w, self.start(group, letter))
