@@ -82,7 +82,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--epochs", type=_whole_number(1), default=5, metavar="N", help="passes over the data (default: 5)")
     add("--seed", type=_whole_number(0), default=0, metavar="N", help="same seed, same weights (default: 0)")
     add("--device", type=_device, default="cpu", metavar="cpu|cuda", help="where to compute (default: cpu)")
-    add("--out", type=Path, metavar="DIR", help="write weights, history and pictures into this folder")
+    add("--out", type=_folder, metavar="DIR", help="write weights, history and pictures into this folder")
 
     command("optimizers", optimizers, "print the optimizers side by side")
     command("info", info, "print versions, libraries and devices")
@@ -112,6 +112,12 @@ def _number(kind: type, text: str) -> float:
         return kind(text)
     except ValueError:
         return math.nan
+
+
+def _folder(text: str) -> Path:
+    if not text or (Path(text).exists() and not Path(text).is_dir()):
+        raise argparse.ArgumentTypeError(f"must name a folder, got {text!r}")
+    return Path(text)
 
 
 def _device(text: str) -> str:

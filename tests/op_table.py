@@ -80,6 +80,7 @@ DIFFERENTIABLE = [
     Row(e.power, (normal(3), 3.0), torch=torch.pow, label="cube"),
     Row(e.power, (positive(3), -0.5), torch=torch.pow, label="inverse root"),
     Row(e.power, (2.0, normal(3)), torch=torch.pow, label="number to the x"),
+    Row(e.floor_divide, (distinct(5), 0.7)),
     Row(e.remainder, (distinct(5), 0.7), torch=torch.remainder),
     Row(e.exp, (normal(3),), torch=torch.exp),
     Row(e.expm1, (normal(3),), torch=torch.expm1),
@@ -159,6 +160,8 @@ DIFFERENTIABLE = [
     Row(fused.log_softmax, (normal(3, 4),), {"axis": -1}, torch=lambda x: x.log_softmax(-1)),
     Row(fused.softmax_cross_entropy, (normal(5, 4), whole(4, 5)),
         torch=lambda x, t: F.cross_entropy(x, t, reduction="none")),
+    Row(fused.binary_cross_entropy, (_random.uniform(0.1, 0.9, (2, 3)), _random.uniform(0.1, 0.9, (2, 3))),
+        torch=lambda p, y: F.binary_cross_entropy(p, y, reduction="none")),
     Row(fused.normalize, (normal(5, 3), normal(3), positive(3), normal(3), normal(3)), {"eps": 1e-3},
         torch=lambda x, m, v, w, b: (x - m) / torch.sqrt(v + 1e-3) * w + b),
     Row(fused.normalize, (normal(5, 3), normal(3), positive(3)), {"eps": 1e-3},
@@ -186,7 +189,7 @@ DIFFERENTIABLE += [
 ]
 
 WITHOUT_DERIVATIVE = [
-    Row(e.floor_divide, (normal(5), 0.7), torch=lambda x, y: torch.div(x, y, rounding_mode="floor")),
+    Row(e.floor_divide, (whole(9, 5), 2), torch=torch.floor_divide),
     Row(e.astype, (whole(9, 3),), {"dtype": np.dtype(np.float64)}, torch=lambda x: x.double(), label="whole"),
     Row(e.equal, (whole(2, 5), whole(2, 5)), torch=torch.eq),
     Row(e.not_equal, (whole(2, 5), whole(2, 5)), torch=torch.ne),

@@ -98,11 +98,13 @@ def _numeric(
 
     for entry in np.ndindex(x.shape):
         before = x.array[entry].item()
-        x.array[entry] = before + eps
-        above = value()
-        x.array[entry] = before - eps
-        below = value()
-        x.array[entry] = before
+        try:
+            x.array[entry] = before + eps
+            above = value()
+            x.array[entry] = before - eps
+            below = value()
+        finally:
+            x.array[entry] = before
         result[entry] = (above - below) / (2 * eps)
     return result
 

@@ -9,7 +9,7 @@ Letters: x, y inputs of an op; out its result; g the gradient of the loss at tha
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial, update_wrapper
 from heapq import heappop, heappush
 from typing import Any, Protocol, cast
@@ -17,6 +17,7 @@ from typing import Any, Protocol, cast
 import numpy as np
 
 from minidl import backend
+from minidl.autograd.errors import raise_explained
 from minidl.autograd.mode import enable_grad, mode
 from minidl.autograd.tensor import Tensor, describe, next_order
 from minidl.backend import Array, array_module
@@ -34,7 +35,7 @@ class Op(Protocol):
 
     __name__: str
     function: Callable[..., Array]  # the function on arrays, f(xp, *arrays, **settings)
-    rules: Sequence[Callable[..., Any] | None]  # one per array input; None: not differentiable in it
+    rules: Iterable[Callable[..., Any] | None]  # one per array input; None: not differentiable in it
 
     def __call__(self, *inputs: Any, **settings: Any) -> Tensor: ...
 
@@ -64,7 +65,7 @@ def op(function: Callable[..., Array]) -> Op:
     tensor(12.)
     """
     name = function.__name__
-    rules: Sequence[Callable[..., Any] | None] = ()
+    rules: Iterable[Callable[..., Any] | None] = ()
 
     def call(*inputs: Any, **settings: Any) -> Any:
         arrays = []
@@ -79,20 +80,26 @@ def op(function: Callable[..., Array]) -> Op:
         try:
             if tracked is None:
                 return function(array_module(*arrays), *arrays, **settings)
-            out = function(_module_of(type(first)) or array_module(*arrays), *arrays, **settings)
+            xp = _module_of(type(first)) or array_module(*arrays)
+            if tracked or getattr(first, "dtype", _float64).kind == "f":
+                out = function(xp, *arrays, **settings)
+            else:
+                out = _of_whole_numbers(function, xp, arrays, settings)
         except Exception as error:
-            raise explained(error, name, inputs) from error
+            raise_explained(error, name, inputs)
 
         if _module_of(type(out)) is None:  # NumPy returns its scalars for 0-d results
             out = np.asarray(out)
         dtype = out.dtype
         if (dtype is _float64 or dtype is not getattr(first, "dtype", dtype)) and "dtype" not in settings:
-            out = _promoted(out, function, arrays, settings)
+            out = _promoted(out, arrays)
 
         result = _new(Tensor)
         result.array = out
         result.grad = result.name = result.hooks = result.version = None
-        if tracked and mode.recording and rules and dtype.kind == "f":
+        if tracked and mode.recording and dtype.kind == "f":
+            if not rules:
+                raise RuntimeError(f"{name} has no derivative: give its rules with {name}.vjps(...), or use no_grad()")
             result.tracked = True
             result.op = call  # type: ignore[assignment]
             result.inputs, result.arrays, result.settings, result.order = inputs, arrays, settings, next_order()
@@ -108,31 +115,38 @@ def op(function: Callable[..., Array]) -> Op:
         nonlocal rules
         if every is None and len(given) != (count := function.__code__.co_argcount - 1):
             raise TypeError(f"{name} has {count} array inputs and needs a rule (or None) for each, got {len(given)}")
-        rules = call.rules = _Repeated(every) if every else given  # type: ignore[attr-defined]
+        rules = call.rules = _Every(every) if every else given  # type: ignore[attr-defined]
 
     update_wrapper(call, function)
     call.function, call.rules, call.vjps = function, rules, vjps  # type: ignore[attr-defined]
     return cast(Op, call)
 
 
-class _Repeated(Sequence[Any]):
-    """The rules of an op on any number of arrays: the one rule with the position filled in."""
+class _Every:
+    """The rules of an op on any number of arrays: its one rule, with the position of each input filled in."""
 
-    def __init__(self, every: Callable[..., Any]) -> None:
-        self.every = every
+    def __init__(self, rule: Callable[..., Any]) -> None:
+        self.rule = rule
 
-    def __len__(self) -> int:
-        return 1
-
-    def __getitem__(self, position: Any) -> Any:
-        return partial(self.every, position)
-
-    def __iter__(self) -> Any:  # endless: zip stops at the last input
-        return map(self.__getitem__, itertools.count())
+    def __iter__(self) -> Iterator[Callable[..., Any]]:  # endless: zip stops at the last input
+        return (partial(self.rule, position) for position in itertools.count())
 
 
-def _promoted(out: Array, function: Callable[..., Array], arrays: Sequence[Any], settings: dict[str, Any]) -> Array:
-    """`out`, the result of `function`, in the dtype that PyTorch's promotion gives where NumPy's gives another.
+def _of_whole_numbers(function: Callable[..., Array], xp: Any, arrays: list[Any], settings: dict[str, Any]) -> Array:
+    """The result of `function`; if that is floats of whole numbers, computed in the default dtype from the start.
+
+    NumPy computes with bytes in half precision, and without signs.
+    """
+    with np.errstate(all="ignore"):
+        out = function(xp, *arrays, **settings)
+    if out.dtype.kind != "f" or "dtype" in settings or any(getattr(x, "dtype", out.dtype).kind == "f" for x in arrays):
+        return out
+    dtype = backend.get_default_dtype()
+    return function(xp, *[x.astype(dtype) if hasattr(x, "astype") else x for x in arrays], **settings)
+
+
+def _promoted(out: Array, arrays: Sequence[Any]) -> Array:
+    """`out` in the dtype that PyTorch's promotion gives where NumPy's gives another.
 
     NumPy lets a float64 scalar or 0-d array widen a float32 array, and makes float64 of integers and float32.
     """
@@ -141,9 +155,6 @@ def _promoted(out: Array, function: Callable[..., Array], arrays: Sequence[Any],
     floats = [x for x in arrays if _module_of(type(x)) and x.dtype.kind == "f"]
     leading = [x for x in floats if x.ndim] or floats
     dtype = np.result_type(*[x.dtype for x in leading]) if leading else backend.get_default_dtype()
-    if not leading and out.dtype.itemsize < dtype.itemsize:  # of bytes NumPy takes roots in half precision
-        arrays = [x.astype(dtype) if hasattr(x, "astype") else x for x in arrays]
-        out = array_module(*arrays).asarray(function(array_module(*arrays), *arrays, **settings))
     return out if out.dtype == dtype else out.astype(dtype)
 
 
@@ -155,23 +166,6 @@ def _share_version(result: Tensor, inputs: Sequence[Any]) -> None:
         if isinstance(x, Tensor) and (x.array is owner or (x.array.base is not None and x.array.base is owner)):
             result.version = x.shared_version()
             return
-
-
-def explained(error: Exception, name: str, inputs: Sequence[Any]) -> Exception:
-    """The error of an op in PyTorch's class, with the op's name and what it was given."""
-    tensors = [x for x in inputs if isinstance(x, Tensor)]
-    places = sorted({x.device for x in tensors})
-    given = ", ".join(describe(x) for x in inputs)
-    if len(places) > 1:
-        between = " and ".join(places)
-        return RuntimeError(f"{name}: tensors on different devices, {between}: move one with .to(); got {given}")
-    if isinstance(error, IndexError):  # NumPy's AxisError is one, too
-        return IndexError(f"{name}: {error}; got {given}")
-    if isinstance(error, TypeError):
-        return TypeError(f"{name}: {error}; got {given}")
-    if isinstance(error, (ValueError, RuntimeError)):
-        return RuntimeError(f"{name}: {error}; got {given}")
-    return error
 
 
 # -- the backward pass -------------------------------------------------------------------------------------------
@@ -293,7 +287,8 @@ def _seed(root: Tensor, gradient: Any, create_graph: bool) -> Any:
                 f"a gradient can be left out for one element only, this tensor has shape {root.shape}: "
                 "reduce it with .sum() or .mean(), or give backward(gradient) of that shape"
             )
-        gradient = array_module(array).array(1, dtype=array.dtype, ndmin=array.ndim)
+        one = array_module(array).array(1, dtype=array.dtype, ndmin=array.ndim)
+        return Tensor(one) if create_graph else one
     if not isinstance(gradient, Tensor):
         gradient = Tensor(array_module(array).asarray(gradient, dtype=array.dtype))
     if gradient.dtype != array.dtype:
@@ -305,8 +300,8 @@ def _seed(root: Tensor, gradient: Any, create_graph: bool) -> Any:
 
 def _run_hooks(x: Tensor, g: Any, shown: list[Any]) -> Any:
     """Show the gradient g of x to its hooks, each of which may replace it; note in `shown` what they saw."""
-    gradient = g if isinstance(g, Tensor) else Tensor(g)
-    for hook in list(cast(dict[int, Any], x.hooks).values()):
+    gradient = g if isinstance(g, Tensor) else Tensor(g.copy())  # others may share g: a hook may write to its own
+    for hook in list((x.hooks or {}).values()):
         shown.append(gradient)
         if (answer := hook(x, gradient)) is None:
             continue

@@ -5,11 +5,8 @@ A hook is a function that is called when something passes by: a gradient, or the
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
 from typing import Any
-
-_next_key = itertools.count().__next__
 
 
 class RemovableHandle:
@@ -22,10 +19,10 @@ class RemovableHandle:
     {}
     """
 
-    def __init__(self, hooks: dict[int, Callable[..., Any]], hook: Callable[..., Any]) -> None:
-        self._hooks, self._key = hooks, _next_key()
-        hooks[self._key] = hook
+    def __init__(self, hooks: dict[Any, Callable[..., Any]], hook: Callable[..., Any]) -> None:
+        self._hooks = hooks
+        hooks[self] = hook
 
     def remove(self) -> None:
         """Take the hook away; a second time does nothing."""
-        self._hooks.pop(self._key, None)
+        self._hooks.pop(self, None)

@@ -11,7 +11,9 @@ from typing import Any
 
 
 class Mode(threading.local):
-    recording = True
+    def __init__(self) -> None:
+        self.recording = True
+        self.before: list[bool] = []  # what it was outside the blocks that are open now
 
 
 mode = Mode()
@@ -20,6 +22,10 @@ mode = Mode()
 def is_grad_enabled() -> bool:
     """Whether operations are being recorded in this thread."""
     return mode.recording
+
+
+def _record(recording: bool) -> None:
+    mode.recording = recording
 
 
 class _Recording(ContextDecorator):
@@ -31,17 +37,13 @@ class _Recording(ContextDecorator):
 
     def __init__(self, recording: bool) -> None:
         self.recording = recording
-        self._before: list[bool] = []  # a stack, because a decorated function may call itself
 
     def __enter__(self) -> None:
-        self._before.append(mode.recording)
+        mode.before.append(mode.recording)
         mode.recording = self.recording
 
     def __exit__(self, *error: object) -> None:
-        mode.recording = self._before.pop()
-
-    def _recreate_cm(self) -> _Recording:  # one for each call of a decorated function: threads must not share the stack
-        return _Recording(self.recording)
+        mode.recording = mode.before.pop()
 
 
 class no_grad(_Recording):
@@ -65,15 +67,18 @@ class enable_grad(_Recording):
         super().__init__(True)
 
 
-class set_grad_enabled(_Recording):
+class set_grad_enabled(ContextDecorator):
     """Record operations or not, from here on; in a `with` statement or as a decorator, for its block only."""
 
     def __init__(self, mode: bool) -> None:
-        super().__init__(mode)
-        super().__enter__()
+        self.recording, self.before = mode, is_grad_enabled()
+        _record(mode)
 
     def __enter__(self) -> None:
         pass  # it acts when it is made
+
+    def __exit__(self, *error: object) -> None:
+        mode.recording = self.before
 
     def __call__(self, function: Any) -> Any:
         self.__exit__()  # a decorator acts when the function is called

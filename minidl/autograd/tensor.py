@@ -6,6 +6,7 @@ Its arithmetic is attached by ops/operators.py, its backward pass by engine.py.
 from __future__ import annotations
 
 import itertools
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +36,7 @@ class Tensor:
     """
 
     # tracked: whether operations on it are recorded; hooks: functions that see its gradient;
-    # version: [when the memory was last changed in place, whether other tensors view it], shared with those.
+    # version: [when the memory was last changed in place], one list for all tensors that view that memory.
     __slots__ = ("array", "grad", "tracked", "name", "op", "inputs", "arrays", "settings", "order", "hooks", "version",
                  "__weakref__")  # fmt: skip
     __array_ufunc__ = None  # ndarray * tensor is the tensor's business
@@ -48,12 +49,16 @@ class Tensor:
     inputs: tuple[Any, ...] | None
     arrays: list[Any] | None
     settings: dict[str, Any] | None
-    hooks: dict[int, Callable[[Tensor, Tensor], Tensor | None]] | None
+    hooks: dict[Any, Callable[[Tensor, Tensor], Tensor | None]] | None
     version: list[int] | None
 
     def __init__(self, array: Array, requires_grad: bool = False) -> None:
         if type(array) not in backend.modules:
+            if not isinstance(array, (np.ndarray, np.generic)):
+                raise TypeError(f"Tensor(array) wraps an array, got {type(array).__name__}: use minidl.tensor(...)")
             array = np.asarray(array)
+        if array.dtype.kind not in "biuf":
+            raise TypeError(f"a tensor holds real numbers or booleans, not {array.dtype}")
         self.array = array
         self.grad = self.name = self.hooks = self.version = None
         self.op = self.inputs = self.arrays = self.settings = None
@@ -206,6 +211,16 @@ class Tensor:
         copy.grad = None if self.grad is None else Tensor(self.grad.array.copy())
         return copy
 
+    def __copy__(self) -> Tensor:
+        copy = _restored(type(self), *self.__reduce__()[1][1:])
+        copy.version = self.shared_version()
+        return copy
+
+    def __reduce__(self) -> Any:  # for pickle: what orders a graph means nothing in another process
+        if self.op is not None:
+            raise RuntimeError("only leaves can be copied or pickled; use detach() on a computed tensor")
+        return _restored, (type(self), self.array, self.tracked, self.name, self.grad)
+
     # -- gradients
 
     def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> RemovableHandle:
@@ -227,14 +242,12 @@ class Tensor:
 
     def shared_version(self) -> list[int]:
         """The version of the memory, for a second tensor on that memory."""
-        self.version = version = self.version or [0, True]
-        version[1] = True
-        return version
+        self.version = self.version or [0]
+        return self.version
 
     def mark_changed(self) -> None:
         """Note that the memory was written to: a backward pass that needs the old numbers then raises."""
-        self.version = version = self.version or [0, False]
-        version[0] = next_order()
+        self.shared_version()[0] = next_order()
 
     def until_now(self) -> Tensor:
         """This tensor in its present state, for `become`: the state lives on as an input of what comes after."""
@@ -254,14 +267,15 @@ class Tensor:
                 f"{describe(self)} is a leaf that requires a gradient and cannot be changed in place while "
                 "operations are recorded; change it under no_grad(), or make a new tensor"
             )
-        if self.version is not None and self.version[1]:
+        if self.version is not None and sys.getrefcount(self.version) > 3:  # this, `until_now()`, and the call itself
             raise RuntimeError(
                 f"{describe(self)} shares its memory with other tensors (a view or detach()), and cannot be "
                 "changed in place in a recorded graph; make a new tensor instead, as in y = x + 1"
             )
-        self.array, self.tracked, self.order, self.hooks = result.array, result.tracked, result.order, None
+        self.array, self.tracked, self.order = result.array, result.tracked, result.order
+        self.hooks = {handle: hook for handle, hook in (self.hooks or {}).items() if hook is _keep_grad}
         self.op, self.inputs, self.arrays, self.settings = result.op, result.inputs, result.arrays, result.settings
-        self.version = [self.order, False]
+        self.version = [self.order]
         return self
 
     if TYPE_CHECKING:  # ops/operators.py gives Tensor its operators and the other methods
@@ -285,6 +299,12 @@ class Tensor:
         def __le__(self, other: Any) -> Tensor: ...
         def __gt__(self, other: Any) -> Tensor: ...
         def __ge__(self, other: Any) -> Tensor: ...
+
+
+def _restored(kind: type[Tensor], array: Array, tracked: bool, name: str | None, grad: Tensor | None) -> Tensor:
+    tensor = kind(array, tracked)
+    tensor.name, tensor.grad = name, grad
+    return tensor
 
 
 def _keep_grad(tensor: Tensor, gradient: Tensor) -> None:

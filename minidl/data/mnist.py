@@ -126,7 +126,7 @@ def read_idx(folder: Path, file: IdxFile) -> np.ndarray:
     return np.frombuffer(content, np.uint8, offset=len(header)).reshape(file.shape)
 
 
-_HELP = "The files come with minidl: pip install --force-reinstall minidl, or copy this one again"
+_HELP = "Copy it anew from minidl/data/mnist/ of the project, or install minidl from there once more"
 
 
 def _header_difference(content: bytes, header: bytes) -> str:

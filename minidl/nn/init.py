@@ -127,7 +127,7 @@ def default_(weight: Tensor, bias: Tensor | None) -> None:
 
 def _filled(tensor: Tensor, values: Any) -> Tensor:
     with no_grad():
-        return tensor.copy_(Tensor(values))
+        return tensor.copy_(Tensor(np.asarray(values)))
 
 
 def _uniform(tensor: Tensor, std: float, generator: Generator | None) -> Tensor:

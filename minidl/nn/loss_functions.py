@@ -52,6 +52,8 @@ def cross_entropy(
     >>> cross_entropy(minidl.zeros(1, 4), minidl.tensor([2]))  # log 4
     tensor(1.3862944)
     """
+    if not isinstance(target, Tensor):
+        raise TypeError(f"cross_entropy: expected a Tensor as target, got {type(target).__name__}")
     if (weight is None and not label_smoothing and ignore_index < 0 and input.ndim == 2
             and target.dtype.kind in "iu" and target.shape == input.shape[:1]):  # fmt: skip
         try:
@@ -248,7 +250,7 @@ def binary_cross_entropy(
     for word, x in (("input", input), ("target", target)):
         if not (x >= 0).all() or not (x <= 1).all():
             raise RuntimeError(f"binary_cross_entropy: the {word} must hold probabilities, from 0 to 1")
-    losses = -(target * _bounded_log(input) + (1 - target) * _bounded_log(1 - input))
+    losses = fused.binary_cross_entropy(input, target)
     return _reduced(losses if weight is None else losses * weight, reduction)
 
 
@@ -300,12 +302,6 @@ def _checked_pair(name: str, input: Tensor, target: Tensor) -> Tensor:
     if input.shape != target.shape:
         raise ValueError(f"{name}: the target has shape {target.shape} and the input {input.shape}: make them equal")
     return target if target.dtype.kind == "f" else target.astype(input.dtype)
-
-
-def _bounded_log(p: Tensor) -> Tensor:
-    """log p, but at least -100; where that bound holds the derivative is 0, and not infinite as at p = 0."""
-    positive = p > 0
-    return clamp(where(positive, log(where(positive, p, 1.0)), -100.0), min=-100.0)
 
 
 def _softplus(x: Tensor) -> Tensor:

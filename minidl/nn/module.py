@@ -64,6 +64,9 @@ class Module:
                 return self._forward_with_hooks(inputs, options)
             return self.forward(*inputs, **options)
         except Exception as error:
+            if isinstance(error, AttributeError) and any(error.obj is x for x in inputs if not isinstance(x, Tensor)):
+                came = type(error.obj).__name__
+                raise TypeError(f"{type(self).__name__}: expected a Tensor, got {came}") from error
             _name_the_layer(self, error)
             raise
 
@@ -315,7 +318,7 @@ class Module:
         if not isinstance(state_dict, Mapping):
             raise TypeError(f"load_state_dict: expected a dictionary, got {type(state_dict).__name__}")
         own = self.state_dict(keep_vars=True)
-        given = {name: x if isinstance(x, Tensor) else Tensor(x) for name, x in state_dict.items()}
+        given = {name: x if isinstance(x, Tensor) else np.asarray(x) for name, x in state_dict.items()}
         keys = IncompatibleKeys(*([name for name in a if name not in b] for a, b in ((own, given), (given, own))))
         errors = [
             f"{label} key(s) in state_dict: " + ", ".join(f'"{name}"' for name in names) + "."
@@ -328,7 +331,7 @@ class Module:
         with no_grad():
             for name, tensor in own.items():
                 if name in given:
-                    tensor.copy_(given[name])
+                    tensor.copy_(Tensor(getattr(given[name], "array", given[name])))
         return keys
 
     # -- the text
@@ -362,7 +365,7 @@ def _moved(x: Tensor, where: tuple[Any, ...], device: Any, dtype: Any) -> Tensor
     return x if moved.array is x.array else moved
 
 
-def _misfit(name: str, tensor: Tensor, value: Tensor) -> list[str]:
+def _misfit(name: str, tensor: Tensor, value: Any) -> list[str]:
     """What keeps `value` from being copied into the parameter or buffer `tensor`, if anything does."""
     if not np.can_cast(value.dtype, tensor.dtype, "same_kind"):
         return [f"dtype mismatch for {name}: {value.dtype} in the state, {tensor.dtype} in the model."]
@@ -379,7 +382,10 @@ def _name_the_layer(outer: Module, error: Exception) -> None:
     if not hasattr(error, "_minidl_layer"):
         if len(error.args) != 1 or not isinstance(error.args[0], str):
             return  # not a message that could be added to
-        error._minidl_layer = outer, error.args[0]  # type: ignore[attr-defined]
+        try:
+            error._minidl_layer = outer, error.args[0]  # type: ignore[attr-defined]
+        except AttributeError:
+            return  # a class without room for it
     layer, message = error._minidl_layer  # type: ignore[attr-defined]
     path = next((path for path, module in outer.named_modules() if module is layer), None)
     if path is not None:

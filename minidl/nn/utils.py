@@ -9,6 +9,8 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
+
 from minidl.autograd import Tensor, no_grad, tensor
 from minidl.backend import Array, array_module
 from minidl.ops.shapes import cat
@@ -19,8 +21,8 @@ def clip_grad_norm_(
 ) -> Tensor:
     """Scale all gradients together so that their norm, as one vector, is at most `max_norm`; return it as it was.
 
-    The norm is (Σ |g|^p)^(1/p) with p = `norm_type`, or the largest |g| for infinity.  ValueError for p <= 0;
-    RuntimeError for a norm that is not finite, if `error_if_nonfinite`.
+    The norm is (Σ |g|^p)^(1/p) with p = `norm_type`, or the largest |g| for infinity.  ValueError for p <= 0 or
+    max_norm < 0; RuntimeError for a norm that is not finite, if `error_if_nonfinite`.
     Source: Pascanu, Mikolov and Bengio, "On the difficulty of training recurrent neural networks", ICML 2013.
 
     >>> import minidl
@@ -31,6 +33,8 @@ def clip_grad_norm_(
     >>> w.grad.array.round(3)
     array([0.6, 0.8], dtype=float32)
     """
+    if not max_norm >= 0:
+        raise ValueError(f"clip_grad_norm_: max_norm must be 0 or larger, got {max_norm}")
     clipped = _with_gradient(parameters)
     if not clipped:
         return tensor(0.0)
@@ -87,7 +91,7 @@ def _norm(arrays: list[Array], p: float) -> float:
     if p <= 0:
         raise ValueError(f"clip_grad_norm_: norm_type must be above 0, got {p}")
     if p == math.inf:
-        return max(float(abs(array).max()) for array in arrays if array.size)
+        return float(np.max([float(abs(array).max()) for array in arrays if array.size], initial=0.0))  # NaN, too
     return float(sum(_power_sum(array_module(array), array, p) for array in arrays)) ** (1 / p)
 
 

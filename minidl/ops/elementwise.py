@@ -58,6 +58,8 @@ def _one_less(y: Any) -> Any:
 
 @op
 def floor_divide(xp, x, y): return x // y
+floor_divide.vjps(lambda g, out, x, y: g * 0,  # flat wherever it has a derivative
+                  lambda g, out, x, y: g * 0)
 
 
 @op
@@ -125,7 +127,7 @@ tanh.vjps(lambda g, out, x: g * (1 - out * out))
 
 
 @op
-def sigmoid(xp, x): return 0.5 * xp.tanh(0.5 * x) + 0.5  # 1 / (1 + exp(-x)) without overflow
+def sigmoid(xp, x): return xp.exp(xp.minimum(x, 0)) / (1 + xp.exp(0.0 - xp.abs(x)))  # no overflow
 sigmoid.vjps(lambda g, out, x: g * out * (1 - out))
 
 

@@ -19,7 +19,7 @@ from minidl.ops.indexing import take_along_axis
 def _axes(dim: Any, axis: Any) -> Any:
     """The dimensions, under whichever word they came, as NumPy wants them."""
     axis = dim if axis is None else axis
-    return tuple(axis) if isinstance(axis, list) else axis
+    return tuple(axis) or None if isinstance(axis, (list, tuple)) else axis
 
 
 def _public(reduce: Op, summary: str) -> Callable[..., Tensor]:

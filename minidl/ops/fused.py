@@ -11,7 +11,7 @@ import numpy as np
 
 from minidl.autograd import Tensor, op
 from minidl.backend import Generator, array_module, random_stream
-from minidl.ops.elementwise import exp, multiply
+from minidl.ops.elementwise import clip, exp, log, maximum, multiply
 from minidl.ops.indexing import one_hot_float
 
 # -- linear ------------------------------------------------------------------------------------------------------
@@ -34,7 +34,7 @@ linear.vjps(lambda g, out, x, w, b=None: linear(g, w.T),
 
 def _outer(g: Any, x: Any) -> Any:
     """The outer products of the rows, summed: (rows, out), (rows, in) -> (out, in)."""
-    return g.T @ x if g.shape[0] > 1 else g.T * x  # a single one is three times faster so
+    return g.T * x if g.shape[0] == 1 else g.T @ x  # a single one is three times faster so
 
 
 def _rows(x: Any) -> Any:
@@ -72,6 +72,23 @@ softmax_cross_entropy.vjps(
     lambda g, out, x, target:
         g[:, None] * (softmax(x, axis=1) - one_hot_float(target, classes=x.shape[1], dtype=x.dtype)),
     None)
+
+
+# -- binary cross-entropy -------------------------------------------------------------------------------------------
+
+
+@op
+def binary_cross_entropy(xp, p, y):
+    """-(y log p + (1 - y) log(1 - p)), where a logarithm is at least -100."""
+    return -(y * _bounded_log(p) + (1 - y) * _bounded_log(1 - p))
+binary_cross_entropy.vjps(
+    lambda g, out, p, y: g * (p - y) / clip(p * (1 - p), low=1e-12, high=None),  # PyTorch's bound: steep, but finite
+    lambda g, out, p, y: g * (_bounded_log(1 - p) - _bounded_log(p)))
+
+
+def _bounded_log(p: Any) -> Any:
+    """log p, at least -100."""
+    return maximum(log(maximum(p, 1e-45)), -100.0)
 
 
 # -- normalisation and dropout --------------------------------------------------------------------------------------

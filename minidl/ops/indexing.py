@@ -44,9 +44,9 @@ def plain(index: Any, x: Tensor) -> Any:
     if isinstance(index, tuple):
         return tuple(plain(part, x) for part in index)
     if isinstance(index, Tensor):
-        index = index.array
+        index = index.array.copy() if x.tracked else index.array  # backward reads it again, whatever becomes of it
     elif isinstance(index, (list, np.ndarray)):
-        index = array_module(x.array).asarray(index, dtype=int if isinstance(index, list) and not index else None)
+        index = array_module(x.array).array(index, dtype=int if isinstance(index, list) and not index else None)
     if getattr(getattr(index, "dtype", None), "kind", "i") not in "iub":
         raise IndexError(f"an index must hold whole numbers or booleans, got {index.dtype}")
     return index
@@ -60,7 +60,7 @@ def _is_basic(index: Any) -> bool:
 @op
 def replaced(xp, x, value, *, index):
     """A copy of x with `value` at `index`."""
-    out = x.copy()
+    out = x.copy(order="K")
     out[index] = value
     return out
 replaced.vjps(lambda g, out, x, value, index: replaced(g, 0, index=index),

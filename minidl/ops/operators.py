@@ -13,7 +13,7 @@ import numpy as np
 
 from minidl import backend
 from minidl.autograd import Tensor, is_grad_enabled
-from minidl.autograd.engine import explained
+from minidl.autograd.errors import raise_explained
 from minidl.autograd.tensor import describe
 from minidl.ops import elementwise as e
 from minidl.ops import functions as f
@@ -62,7 +62,7 @@ def _setitem(x: Tensor, index: Any, value: Any) -> None:
         try:
             x.array[index] = value.array if isinstance(value, Tensor) else value
         except Exception as error:
-            raise explained(error, "x[index] = value", (x, value)) from error
+            raise_explained(error, "x[index] = value", (x, value))
         x.mark_changed()
 
 

@@ -26,10 +26,12 @@ def matmul(x: Any, y: Any) -> Tensor:
     """
     if not (hasattr(x, "ndim") and hasattr(y, "ndim")):
         raise TypeError(f"matmul: expected two tensors, got {type(x).__name__} and {type(y).__name__}; numbers use *")
-    if x.ndim > 1 and y.ndim > 1:
-        return matrix_product(x, y)
     if not (x.ndim and y.ndim):
         raise RuntimeError(f"matmul: expected vectors or matrices, got shapes {x.shape} and {y.shape}; numbers use *")
+    if x.shape[-1] != y.shape[-2 if y.ndim > 1 else 0]:
+        raise RuntimeError(f"matmul: rows on the left must be as long as columns on the right: {x.shape} @ {y.shape}")
+    if x.ndim > 1 and y.ndim > 1:
+        return matrix_product(x, y)
     out = matrix_product(unsqueeze(x, 0) if x.ndim == 1 else x, unsqueeze(y, 1) if y.ndim == 1 else y)
     out = squeeze(out, -2) if x.ndim == 1 else out
     return squeeze(out, -1) if y.ndim == 1 else out

@@ -265,7 +265,8 @@ class Adam(Optimizer):
 
     def check(self, group: Group) -> None:
         super().check(group)
-        if len(betas := tuple(group["betas"])) != 2 or not all(0 <= beta < 1 for beta in betas):
+        betas = group["betas"]
+        if not isinstance(betas, (tuple, list)) or len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
             raise ValueError(f"{type(self).__name__}: betas must be two numbers, 0 <= beta < 1, got {betas}")
 
 

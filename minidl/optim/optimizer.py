@@ -100,7 +100,7 @@ class Optimizer:
             if not hasattr(value, "__float__"):
                 raise TypeError(f"{type(self).__name__}: {name} must be a number, got {value!r}")
             if not (low <= float(value) <= high and math.isfinite(value)):
-                allowed = f"{low} <= {name} <= {high}" if high < math.inf else f"{name} >= {low}"
+                allowed = f"{low} <= {name} <= {high}" if high < math.inf else f"a finite {name} >= {low}"
                 raise ValueError(f"{type(self).__name__}: {name} = {value} is out of range, expected {allowed}")
 
     # -- parameters
@@ -127,7 +127,8 @@ class Optimizer:
         group["params"] = params
         for p, label in zip(params, _labels(group, k), strict=True):
             if not isinstance(p, Parameter):
-                raise TypeError(f"an optimizer changes tensors, but {label} is of type {type(p).__name__}")
+                hint = ": use model.parameters()" if hasattr(p, "parameters") else ""
+                raise TypeError(f"an optimizer changes tensors, but {label} is of type {type(p).__name__}{hint}")
             if p.array.dtype.kind != "f":
                 raise TypeError(f"an optimizer changes floating-point numbers, but {label} is {p.array.dtype}")
             if not p.is_leaf:

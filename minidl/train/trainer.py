@@ -51,6 +51,10 @@ class Trainer:
         schedule: Any = None,
     ) -> None:
         self.model = model
+        if not hasattr(optimizer, "param_groups"):
+            raise TypeError(f"Trainer: expected an optimizer, as in optim.Adam(model.parameters()), got {optimizer!r}")
+        if clip_grad_norm is not None and not clip_grad_norm > 0:
+            raise ValueError(f"Trainer: clip_grad_norm must be larger than 0, got {clip_grad_norm}")
         self.optimizer = optimizer
         self.criterion = criterion
         self.clip_grad_norm = clip_grad_norm
@@ -96,10 +100,12 @@ class Trainer:
         A second call goes on where the first ended.  Ctrl-C ends at a whole step: the model is usable and
         `history` has all finished epochs.  A loss that is nan or infinite raises FloatingPointError.
         """
-        if epochs < 1:
-            raise ValueError(f"epochs must be a whole number from 1, got {epochs}")
+        if not isinstance(epochs, int) or epochs < 1:
+            raise ValueError(f"fit(train_loader, epochs): epochs must be a whole number from 1, got {epochs!r}")
         if patience is not None and validation is None:
             raise ValueError("patience needs validation=...: it is the validation loss that it watches")
+        if patience is not None and patience < 1:
+            raise ValueError(f"patience must be a number of epochs from 1, got {patience}")
         if seed is not None:
             manual_seed(seed)
         best, last = _Best(), len(self.history) + epochs
@@ -144,12 +150,13 @@ class Trainer:
 @contextmanager
 def _evaluating(model: nn.Module) -> Iterator[None]:
     """Evaluation mode for a block: dropout and batch normalisation behave as in use."""
-    training = model.training
+    before = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
         yield
     finally:
-        model.train(training)
+        for module, training in before:
+            module.training = training
 
 
 def _line(row: dict[str, float], last: int) -> str:
@@ -173,7 +180,7 @@ class _Best:
     def epochs_since(self, loss: float, model: nn.Module) -> int:
         """How many epochs ago the best was, after one with this loss."""
         self.age += 1
-        if loss < self.loss or not self.state:
+        if not loss >= self.loss:  # whatever comes after NaN is better
             self.loss, self.age = loss, 0
             self.state = {name: value.detach().clone() for name, value in model.state_dict().items()}
         return self.age

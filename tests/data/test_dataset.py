@@ -135,3 +135,7 @@ def test_collate_says_what_does_not_fit():
         collate([(1, 2), (1,)])
     with pytest.raises(TypeError, match=r"object.*collate_fn"):
         collate([object()])
+
+
+def test_what_rounding_leaves_over_is_spread():
+    assert [len(part) for part in random_split(range(11), [1 / 3, 1 / 3, 1 / 3])] == [4, 4, 3]

@@ -76,7 +76,7 @@ def test_a_folder_in_the_place_of_train_is_refused():
 
 
 def test_a_missing_file_is_named(root):
-    with pytest.raises(FileNotFoundError, match=r"train-images-idx3-ubyte\.gz is missing.*pip install"):
+    with pytest.raises(FileNotFoundError, match=r"train-images-idx3-ubyte\.gz is missing.*Copy it anew"):
         MNIST(root=root)
 
 

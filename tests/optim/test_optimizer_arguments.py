@@ -24,7 +24,7 @@ class TestArguments:
         assert optimizer.param_groups[0].get("param_names") == (["w", "b"] if given == "names" else None)
 
     @pytest.mark.parametrize(("name", "option", "value", "message"), [
-        ("SGD", "lr", -0.1, "SGD: lr = -0.1 is out of range, expected lr >= 0"),
+        ("SGD", "lr", -0.1, "SGD: lr = -0.1 is out of range, expected a finite lr >= 0"),
         ("SGD", "lr", float("nan"), "lr = nan"),
         ("SGD", "momentum", -1, "momentum = -1"),
         ("Adam", "weight_decay", -1, "weight_decay = -1"),

@@ -253,3 +253,21 @@ def test_the_bar_shows_loss_accuracy_and_speed_on_a_terminal_only(capsys, monkey
     drawn = capsys.readouterr().err
     assert "epoch 1/1" in drawn and "60.0/60.0" in drawn
     assert "loss=" in drawn and "accuracy=" in drawn and "images/s" in drawn
+
+
+def test_frozen_layers_stay_in_evaluation_mode():
+    model = nn.Sequential(nn.Linear(2, 2), nn.Dropout(0.5))
+    model[1].eval()
+    Trainer(model, optim.SGD(model.parameters())).predict(minidl.zeros(1, 2))
+    assert model.training and model[0].training and not model[1].training
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [({"clip_grad_norm": -1}, "clip_grad_norm must be larger than 0"), ({}, "expected an optimizer")],
+)
+def test_arguments_of_the_trainer_are_checked(options, error):
+    model = nn.Linear(1, 1)
+    optimizer = optim.SGD(model.parameters()) if options else "adam"
+    with pytest.raises((TypeError, ValueError), match=error):
+        Trainer(model, optimizer, **options)
