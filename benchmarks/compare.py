@@ -40,6 +40,7 @@ GOALS = {  # the largest ratio to PyTorch that minidl allows itself
 }
 IMPORT_GOAL = 0.15  # seconds
 CHECKED_STEPS = 20
+WARMING_STEPS = 10
 SAME = 1e-5  # the largest relative difference in those steps that float32 rounding explains
 PAUSE = 0.03  # seconds: after its last product, the other process's threads go on spinning for about that long
 
@@ -57,15 +58,19 @@ class Peer:
         )  # fmt: skip
         self.library, self.version = library, self._answer()["version"]
 
-    def run(self, workload: str, steps: int) -> dict[str, Any]:
-        """Go on with `workload` for so many steps: the seconds they took, and numbers of the result."""
-        print(json.dumps([workload, steps]), file=self._process.stdin, flush=True)
+    def run(self, workload: str, steps: int, anew: bool = False) -> dict[str, Any]:
+        """Go on with `workload`, or begin it `anew`, for so many steps: their seconds, and numbers of the result."""
+        print(json.dumps([workload, steps, anew]), file=self._process.stdin, flush=True)
         return self._answer()
 
     def seconds_per_step(self, workload: str, steps: int) -> float:
-        """One round, with a step before it that wakes threads and fills caches."""
+        """One round, with steps before it that wake threads and fill caches.
+
+        Every round begins anew: a network that has learned its images by heart leaves gradients so small that
+        both libraries compute with denormal numbers, three times slower.
+        """
         time.sleep(PAUSE)
-        self.run(workload, 1)
+        self.run(workload, WARMING_STEPS, anew=True)
         return self.run(workload, steps)["seconds"] / steps
 
     def close(self) -> None:

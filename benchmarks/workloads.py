@@ -16,6 +16,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import cache
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -133,6 +134,7 @@ def with_known_weights(m: Any, model: Any) -> Any:
     return model
 
 
+@cache
 def read_mnist() -> tuple[np.ndarray, np.ndarray]:
     """The training images (60000, 1, 28, 28) as bytes, and their labels (60000,)."""
     images = gzip.decompress((MNIST_FILES / "train-images-idx3-ubyte.gz").read_bytes())
@@ -171,12 +173,15 @@ def epoch_batches(m: Any) -> Iterator[tuple[Any, Any]]:
 
 
 def serve(m: Any) -> None:
-    """Answer each line `[workload, steps]` with the seconds they took and up to ten numbers of the result."""
+    """Answer each line `[workload, steps, anew]` with the seconds they took and up to ten numbers of the result.
+
+    `anew` starts the workload from its first step.
+    """
     name, step = None, None
     print(json.dumps({"version": m.__version__}), flush=True)
     for line in sys.stdin:
-        asked, steps = json.loads(line)
-        if asked != name:
+        asked, steps, anew = json.loads(line)
+        if asked != name or anew:
             name, step = asked, WORKLOADS[asked](m)
         started = time.perf_counter()
         for _ in range(steps):
