@@ -2,7 +2,7 @@
 
     python benchmarks/compare.py            less than four minutes
     python benchmarks/compare.py --quick    half a minute, to see that it works
-    python benchmarks/compare.py --write    also writes the table to benchmarks/results.md
+    python benchmarks/compare.py --write    also writes the table to benchmarks/results.md, or to the file named
 
 This file imports neither library: what a child process reports as its peak memory begins with its parent's.
 """
@@ -208,7 +208,10 @@ def cpu_name() -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description="Time minidl beside PyTorch and print the ratios.")
     parser.add_argument("--quick", action="store_true", help="few and short rounds: half a minute")
-    parser.add_argument("--write", action="store_true", help="write the table to benchmarks/results.md")
+    parser.add_argument(
+        "--write", type=Path, nargs="?", const=ROOT / "benchmarks" / "results.md", metavar="FILE",
+        help="write the table to a file (default: benchmarks/results.md)",
+    )  # fmt: skip
     parser.add_argument("--threads", type=int, default=2, metavar="N", help="for each library (default: 2)")
     options = parser.parse_args()
     if find_spec("torch") is None:
@@ -228,7 +231,7 @@ def main() -> int:
     report = f"{table(rows)}\n\n{circumstances(peers, options)}\n"
     print(report, end="")
     if options.write:
-        (ROOT / "benchmarks" / "results.md").write_text(f"# minidl beside PyTorch\n\n{report}", encoding="utf-8")
+        options.write.write_text(f"# minidl beside PyTorch\n\n{report}", encoding="utf-8")
     different = [row.name for row in rows if row.difference is not None and not row.difference <= SAME]
     if different:
         print(f"minidl and PyTorch do not compute the same: {', '.join(different)}", file=sys.stderr)
