@@ -226,7 +226,9 @@ def _write_results(folder: Path, trainer: Trainer, test_set: MNIST) -> None:
     mistakes = np.flatnonzero(guesses.numpy() != labels.numpy())
     shown = np.concatenate([np.arange(20), mistakes[mistakes >= 20][:20]])
     with replacing(folder / "digits.png") as path:
-        digits(images[shown], labels[shown], guesses[shown]).savefig(path)
+        figure = digits(images[shown], labels[shown], guesses[shown])
+        figure.suptitle("the first 20 test images, then mistakes among the first 1,000")
+        figure.savefig(path)
 
 
 # -- minidl optimizers ---------------------------------------------------------------------------------------
