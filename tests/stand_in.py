@@ -21,7 +21,7 @@ FUNCTIONS = """
     abs add all any arange argmax argmin ascontiguousarray bitwise_and bitwise_or bitwise_xor broadcast_to ceil clip
     concatenate copyto cos divide dot empty empty_like equal exp expm1 floor full full_like greater greater_equal
     invert isfinite isinf isnan less less_equal log log1p logical_and logical_not logical_or matmul max maximum mean
-    min minimum multiply negative not_equal ones ones_like power round sign sin sqrt square stack subtract sum
+    min minimum multiply negative not_equal ones ones_like power round sign sin sqrt square squeeze stack subtract sum
     swapaxes take_along_axis tanh tensordot where zeros zeros_like
 """
 METHODS = "all any astype copy max mean min ravel reshape sum swapaxes transpose"

@@ -34,9 +34,9 @@ def _in_place(op: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """The in-place form of an op: x takes the result's value, in the graph if it is recorded, else in its memory."""
 
     def method(x: Tensor, *others: Any, **settings: Any) -> Tensor:
-        before = x.until_now()
-        others = tuple(before if other is x else other for other in others)
-        result = op(before, *others, **settings)
+        recorded = is_grad_enabled() and any(getattr(y, "tracked", False) for y in (x, *others))
+        before = x.until_now() if recorded else x
+        result = op(before, *(before if other is x else other for other in others), **settings)
         if result.shape != x.shape:
             raise RuntimeError(f"an in-place change cannot turn shape {x.shape} into {result.shape}")
         if not np.can_cast(result.dtype, x.dtype, "same_kind"):

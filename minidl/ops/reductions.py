@@ -37,8 +37,7 @@ sum.vjps(lambda g, out, x, axis=None, keepdims=False: spread(_kept(g, x, axis), 
 @op
 def mean(xp, x, *, axis=None, keepdims=False):
     return x.sum(axis=axis, keepdims=keepdims) / _count(x, axis)  # in half the time of NumPy's mean
-mean.vjps(lambda g, out, x, axis=None, keepdims=False:
-          spread(_kept(g, x, axis) / _count(x, axis), x))
+mean.vjps(lambda g, out, x, axis=None, keepdims=False: spread(_kept(g, x, axis) / _count(x, axis), x))
 
 
 @op
@@ -46,7 +45,7 @@ def var(xp, x, *, axis=None, keepdims=False, correction=1):
     return xp.square(x - x.mean(axis=axis, keepdims=True)).sum(axis=axis, keepdims=keepdims) / (
         max(_count(x, axis) - correction, 0))
 var.vjps(lambda g, out, x, axis=None, keepdims=False, correction=1:
-          _kept(g, x, axis) * 2 / max(_count(x, axis) - correction, 0) * (x - mean(x, axis=axis, keepdims=True)))
+         _kept(g, x, axis) * 2 / max(_count(x, axis) - correction, 0) * (x - mean(x, axis=axis, keepdims=True)))
 
 
 @op
@@ -70,7 +69,7 @@ def logsumexp(xp, x, *, axis=None, keepdims=False):
     top = x.max(axis=axis, keepdims=True)
     top = xp.where(xp.isfinite(top), top, 0)  # all -inf: the result is -inf, not NaN
     total = xp.log(xp.exp(x - top).sum(axis=axis, keepdims=True)) + top
-    return total if keepdims else total.reshape(xp.max(x, axis=axis).shape)
+    return total if keepdims else xp.squeeze(total, axis=axis)
 logsumexp.vjps(lambda g, out, x, axis=None, keepdims=False: _kept(g, x, axis) * exp(x - _kept(out, x, axis)))
 
 

@@ -76,7 +76,8 @@ class Update:
     def runner(self, xp: Any, dtype: np.dtype[Any], letters: Mapping[str, float]) -> Run | None:
         """The fast way to do this update with these numbers, on flat arrays; None if it must be called as it is."""
         if dtype not in self._programs:
-            self._programs[dtype] = record(self, xp, dtype, letters)
+            method = hasattr(self.rule, "__self__")  # what it reads from its object may change: it is called every time
+            self._programs[dtype] = None if method else record(self, xp, dtype, letters)
         program = self._programs[dtype]
         if program is None:
             return None

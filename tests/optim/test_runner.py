@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from optimizer_cases import CASES, IDS, make, parameters
 
+import minidl
 from minidl import optim
 from minidl.optim.runner import CHUNK, Update, aligned, record
 
@@ -131,3 +132,22 @@ def test_an_array_starts_with_a_line_of_the_cache():
         array = aligned(np, n, FLOAT32)
         assert array.shape == (n,) and array.dtype == FLOAT32 and not array.any()
         assert array.ctypes.data % 64 == 0
+
+
+def test_a_rule_that_reads_its_object_is_not_recorded():
+    class Scaled(optim.Optimizer):
+        k = 1.0
+
+        def __init__(self, params):
+            super().__init__(params, {"lr": 0.1})
+
+        def rule(self, xp, w, g, *, lr):
+            return dict(w=w - self.k * lr * g)
+
+    w = minidl.ones(2, requires_grad=True)
+    optimizer = Scaled([w])
+    for optimizer.k in (1.0, 0.0, 2.0):
+        w.grad = minidl.ones(2)
+        expected = optimizer.preview(w)["w"]
+        optimizer.step()
+        np.testing.assert_array_equal(w.array, expected)
