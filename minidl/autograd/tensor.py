@@ -88,7 +88,7 @@ class Tensor:
     @property
     def is_leaf(self) -> bool:
         """Whether this tensor was made by the user rather than computed by a recorded op."""
-        return getattr(self, "op", None) is None
+        return self.op is None
 
     # -- what it holds
 

@@ -101,11 +101,11 @@ def normalize(xp, x, mean, var, w=None, b=None, *, eps):
     out = (x - mean) * (scale if w is None else scale * w)
     return out if b is None else out + b
 normalize.vjps(
-    lambda g, out, x, mean, var, w=None, b=None, eps=0: g * _scale(var, w, eps),
-    lambda g, out, x, mean, var, w=None, b=None, eps=0: -g * _scale(var, w, eps),
-    lambda g, out, x, mean, var, w=None, b=None, eps=0: g * (x - mean) * _scale(var, w, eps) * (-0.5 / (var + eps)),
-    lambda g, out, x, mean, var, w=None, b=None, eps=0: g * (x - mean) * _scale(var, None, eps),
-    lambda g, out, x, mean, var, w=None, b=None, eps=0: g)
+    lambda g, out, x, mean, var, w=None, b=None, *, eps: g * _scale(var, w, eps),
+    lambda g, out, x, mean, var, w=None, b=None, *, eps: -g * _scale(var, w, eps),
+    lambda g, out, x, mean, var, w=None, b=None, *, eps: g * (x - mean) * _scale(var, w, eps) * (-0.5 / (var + eps)),
+    lambda g, out, x, mean, var, w=None, b=None, *, eps: g * (x - mean) * _scale(var, None, eps),
+    lambda g, out, x, mean, var, w=None, b=None, *, eps: g)
 
 
 def _scale(var: Any, w: Any, eps: float) -> Any:
