@@ -7,7 +7,7 @@ from typing import Any
 from minidl.autograd import Tensor
 from minidl.nn import functional as F
 from minidl.nn import init
-from minidl.nn.functional import Pair
+from minidl.nn.functional.windows import Pair, as_pair
 from minidl.nn.module import Module
 from minidl.nn.parameter import Parameter
 from minidl.ops.creation import zeros
@@ -47,9 +47,9 @@ class Conv2d(Module):
         if padding_mode != "zeros":
             raise ValueError(f'Conv2d: padding_mode="zeros" is the only one there is, got {padding_mode!r}')
         self.in_channels, self.out_channels = in_channels, out_channels
-        self.kernel_size = F.as_pair("kernel_size", kernel_size)
-        self.stride, self.dilation = F.as_pair("stride", stride), F.as_pair("dilation", dilation)
-        self.padding = padding if isinstance(padding, str) else F.as_pair("padding", padding)
+        self.kernel_size = as_pair("kernel_size", kernel_size)
+        self.stride, self.dilation = as_pair("stride", stride), as_pair("dilation", dilation)
+        self.padding = padding if isinstance(padding, str) else as_pair("padding", padding)
         self.groups, self.padding_mode = groups, padding_mode
         self._check_padding()
         shape = (out_channels, in_channels // groups, *self.kernel_size)

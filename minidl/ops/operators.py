@@ -124,34 +124,36 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     "__contains__": lambda x, y: bool(f.any(e.equal(x, y))),
 }  # fmt: skip
 
+# Functions whose first argument is the tensor are methods under the same name ...
+NAMES: dict[Any, str] = {
+    e: """abs ceil clamp cos erf exp expm1 floor isfinite isinf isnan log log1p logical_and logical_not logical_or
+        maximum minimum relu round sigmoid sign sin sqrt square tanh""",
+    f: "all amax amin any argmax argmin log_softmax logsumexp max mean min softmax std sum var",
+    products: "matmul",
+    shapes: "chunk expand flatten permute split squeeze swapaxes unsqueeze",
+}
+
+# ... and some under another.
 METHODS: dict[str, Callable[..., Any]] = {
+    **{name: getattr(module, name) for module, names in NAMES.items() for name in names.split()},
     "add": e.add, "sub": e.subtract, "mul": e.multiply, "div": e.divide, "pow": e.power, "neg": e.negative,
-    "add_": _in_place(e.add), "sub_": _in_place(e.subtract), "mul_": _in_place(e.multiply),
-    "div_": _in_place(e.divide), "clamp_": _in_place(e.clamp), "copy_": _copy_, "fill_": _fill_,
-    "zero_": lambda x: _fill_(x, 0),
-    "exp": e.exp, "expm1": e.expm1, "log": e.log, "log1p": e.log1p, "sqrt": e.sqrt, "square": e.square,
-    "abs": e.abs, "sign": e.sign, "sin": e.sin, "cos": e.cos, "tanh": e.tanh, "sigmoid": e.sigmoid,
-    "relu": e.relu, "erf": e.erf, "clamp": e.clamp, "maximum": e.maximum, "minimum": e.minimum,
-    "floor": e.floor, "ceil": e.ceil, "round": e.round, "eq": e.equal, "ne": e.not_equal, "lt": e.less,
-    "le": e.less_equal, "gt": e.greater, "ge": e.greater_equal, "isnan": e.isnan, "isinf": e.isinf,
-    "isfinite": e.isfinite, "logical_and": e.logical_and, "logical_or": e.logical_or, "logical_not": e.logical_not,
-    "sum": f.sum, "mean": f.mean, "var": f.var, "std": f.std, "amax": f.amax, "amin": f.amin, "max": f.max,
-    "min": f.min, "argmax": f.argmax, "argmin": f.argmin, "logsumexp": f.logsumexp, "all": f.all, "any": f.any,
-    "matmul": products.matmul, "softmax": f.softmax, "log_softmax": f.log_softmax,
-    "reshape": reshape, "view": reshape, "flatten": shapes.flatten, "permute": shapes.permute,
-    "transpose": shapes.swapaxes, "swapaxes": shapes.swapaxes, "expand": shapes.expand, "squeeze": shapes.squeeze,
-    "unsqueeze": shapes.unsqueeze, "split": shapes.split, "chunk": shapes.chunk,
-    "clone": e.copied, "astype": lambda x, dtype: e.astype(x, dtype=np.dtype(dtype)), "to": _to,
+    "eq": e.equal, "ne": e.not_equal, "lt": e.less, "le": e.less_equal, "gt": e.greater, "ge": e.greater_equal,
+    "reshape": reshape, "view": reshape, "transpose": shapes.swapaxes, "clone": e.copied,
+    "astype": lambda x, dtype: e.astype(x, dtype=np.dtype(dtype)), "to": _to,
     "cpu": lambda x: _to(x, "cpu"), "cuda": lambda x, index=None: _to(x, "cuda" if index is None else f"cuda:{index}"),
     "float": lambda x: _to(x, np.float32), "double": lambda x: _to(x, np.float64),
     "long": lambda x: _to(x, np.int64), "int": lambda x: _to(x, np.int32), "bool": lambda x: _to(x, np.bool),
+    "copy_": _copy_, "fill_": _fill_, "zero_": lambda x: _fill_(x, 0),
 }  # fmt: skip
+
+IN_PLACE = "add sub mul div clamp"  # methods that also have an in-place form: add_, sub_, ...
 
 PROPERTIES: dict[str, Callable[[Tensor], Tensor]] = {
     "T": lambda x: shapes.transpose(x, axes=tuple(range(x.ndim))[::-1]),
     "mT": lambda x: shapes.swapaxes(x, -1, -2),
 }
 
+METHODS |= {f"{name}_": _in_place(METHODS[name]) for name in IN_PLACE.split()}
 for _name, _function in {**OPERATORS, **METHODS}.items():
     setattr(Tensor, _name, _function)
 for _name, _function in PROPERTIES.items():

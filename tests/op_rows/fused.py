@@ -1,0 +1,24 @@
+"""Rows of what networks do most, each as one op."""
+
+import torch
+import torch.nn.functional as F
+from op_rows.row import Row, normal, positive, probability, whole
+
+from minidl.ops import fused
+
+DIFFERENTIABLE = [
+    Row(fused.linear, (normal(4, 3), normal(2, 3), normal(2)), torch=F.linear),
+    Row(fused.linear, (normal(2, 4, 3), normal(2, 3)), torch=F.linear),
+    Row(fused.linear, (normal(3), normal(2, 3), normal(2)), torch=F.linear),
+    Row(fused.softmax, (normal(3, 4),), {"axis": 1}, torch=lambda x: x.softmax(1)),
+    Row(fused.softmax, (normal(3, 4, 2),), {"axis": 0}, torch=lambda x: x.softmax(0)),
+    Row(fused.log_softmax, (normal(3, 4),), {"axis": -1}, torch=lambda x: x.log_softmax(-1)),
+    Row(fused.softmax_cross_entropy, (normal(5, 4), whole(4, 5)),
+        torch=lambda x, t: F.cross_entropy(x, t, reduction="none")),
+    Row(fused.binary_cross_entropy, (probability(2, 3), probability(2, 3)),
+        torch=lambda p, y: F.binary_cross_entropy(p, y, reduction="none")),
+    Row(fused.normalize, (normal(5, 3), normal(3), positive(3), normal(3), normal(3)), {"eps": 1e-3},
+        torch=lambda x, m, v, w, b: (x - m) / torch.sqrt(v + 1e-3) * w + b),
+    Row(fused.normalize, (normal(5, 3), normal(3), positive(3)), {"eps": 1e-3},
+        torch=lambda x, m, v: (x - m) / torch.sqrt(v + 1e-3), label="no weight"),
+]  # fmt: skip
