@@ -1,0 +1,43 @@
+"""Every public function and layer against PyTorch's, on arguments that hypothesis draws (see drawing.py)."""
+
+import importlib
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from parity.comparing import compare_function, compare_layer
+from parity.drawing import CASES, LAYERS
+
+for path in sorted(Path(__file__).parent.glob("cases_*.py")):
+    importlib.import_module(f"parity.{path.stem}")
+
+DRAWS = int(os.environ.get("MINIDL_DRAWS", "25"))
+drawn = settings(
+    max_examples=DRAWS,
+    deadline=None,  # the machine's load is not what is tested
+    derandomize=DRAWS <= 25,  # the everyday suite gives the same verdict every day; more draws look further
+    database=None,
+    suppress_health_check=list(HealthCheck),
+)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_function(name: str) -> None:
+    @drawn
+    @given(st.data())
+    def run(data: st.DataObject) -> None:
+        compare_function(CASES[name], data)
+
+    run()
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_layer(name: str) -> None:
+    @drawn
+    @given(st.data())
+    def run(data: st.DataObject) -> None:
+        compare_layer(LAYERS[name], data)
+
+    run()
