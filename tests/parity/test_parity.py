@@ -1,17 +1,12 @@
 """Every public function and layer against PyTorch's, on arguments that hypothesis draws (see drawing.py)."""
 
-import importlib
 import os
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from parity.comparing import compare_function, compare_layer
-from parity.drawing import CASES, LAYERS
-
-for path in sorted(Path(__file__).parent.glob("cases_*.py")):
-    importlib.import_module(f"parity.{path.stem}")
+from parity.every_case import CASES, LAYERS
 
 DRAWS = int(os.environ.get("MINIDL_DRAWS", "25"))
 drawn = settings(
