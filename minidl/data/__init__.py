@@ -3,8 +3,10 @@
 Start with `dataset.py` (what a dataset is), then `loader.py` (one epoch), then `mnist.py`.
 """
 
-from minidl.data.dataset import Dataset, Subset, TensorDataset, collate, random_split
+from minidl.data import synthetic
+from minidl.data.dataset import ConcatDataset, Dataset, Subset, TensorDataset, collate, random_split
 from minidl.data.loader import DataLoader
 from minidl.data.mnist import MNIST
-
-__all__ = ["MNIST", "DataLoader", "Dataset", "Subset", "TensorDataset", "collate", "random_split"]
+from minidl.data.sampler import (
+    BatchSampler, RandomSampler, Sampler, SequentialSampler, SubsetRandomSampler, WeightedRandomSampler,
+)  # fmt: skip

@@ -6,7 +6,8 @@ asked item by item, and the items are put together by `collate`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -44,6 +45,9 @@ class Dataset:
     def batch(self, indices: np.ndarray) -> Any:
         """The examples at `indices` (a one-dimensional array of whole numbers), put together by `collate`."""
         return collate([self[index] for index in indices.tolist()])
+
+    def __add__(self, other: Any) -> ConcatDataset:
+        return ConcatDataset([self, other])
 
 
 class TensorDataset(Dataset):
@@ -109,6 +113,34 @@ class Subset(Dataset):
     def batch(self, indices: np.ndarray) -> Any:
         """The underlying dataset's batch: as fast as that dataset is."""
         return draw(self.dataset, self.indices[indices])
+
+
+class ConcatDataset(Dataset):
+    """Several datasets one after the other; ValueError for none.
+
+    >>> both = ConcatDataset([[1, 2], [3, 4, 5]])
+    >>> len(both), both[3], both[-1]
+    (5, 4, 5)
+    """
+
+    def __init__(self, datasets: Iterable[Any]) -> None:
+        self.datasets = list(datasets)
+        if not self.datasets:
+            raise ValueError("ConcatDataset: expected at least one dataset, got none")
+        self.cumulative_sizes = np.cumsum([len(dataset) for dataset in self.datasets]).tolist()
+
+    def __len__(self) -> int:
+        return self.cumulative_sizes[-1]
+
+    def __getitem__(self, index: int) -> Any:
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"index {index} is outside {len(self)} examples")
+        place = index % len(self)
+        part = bisect_right(self.cumulative_sizes, place)
+        return self.datasets[part][place - (self.cumulative_sizes[part] - len(self.datasets[part]))]
+
+    def __add__(self, other: Any) -> ConcatDataset:
+        return ConcatDataset([*self.datasets, other])
 
 
 def random_split(

@@ -5,7 +5,9 @@ The loader shuffles indices, not examples, and asks the dataset once for every b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -20,7 +22,13 @@ class DataLoader:
     `dataset` is anything with `len()` and items: a Dataset, a list, an array.  The last batch may be smaller,
     or is left out with `drop_last`.  The order comes from `seed` (a stream of its own: the same seed gives
     the same orders, epoch after epoch), else from `generator`, else from the stream that
-    `minidl.manual_seed` sets.  `collate_fn` makes a batch of a list of examples, in place of `collate`.
+    `minidl.manual_seed` sets; or it is that of `sampler`, which gives indices, or of `batch_sampler`, which gives
+    lists of them (see `sampler.py`).  `collate_fn` makes a batch of a list of examples, in place of `collate`.
+
+    With `num_workers` threads the next batches are made while the present one is used, `prefetch_factor` of them for
+    each thread and no more; their order stays the same.  Threads help where examples are read or decoded by code that
+    lets others run meanwhile, as NumPy, files and zlib do.  `pin_memory`, `timeout`, `worker_init_fn`,
+    `multiprocessing_context` and `persistent_workers` are accepted for PyTorch's sake and change nothing.
 
     The gradient of a step is the mean over its batch: `batch_size=len(dataset)` is gradient descent proper,
     `batch_size=1` the stochastic method of Robbins & Monro (1951), and what lies between is the minibatch.
@@ -33,18 +41,36 @@ class DataLoader:
     def __init__(
         self,
         dataset: Any,
-        batch_size: int = 1,
-        shuffle: bool = False,
-        *,
-        drop_last: bool = False,
-        generator: backend.Generator | None = None,
-        seed: int | None = None,
+        batch_size: int | None = 1,
+        shuffle: bool | None = False,
+        sampler: Iterable[int] | None = None,
+        batch_sampler: Iterable[list[int]] | None = None,
+        num_workers: int = 0,
         collate_fn: Callable[[list[Any]], Any] | None = None,
+        pin_memory: bool = False,
+        drop_last: bool = False,
+        timeout: float = 0,
+        worker_init_fn: Any = None,
+        multiprocessing_context: Any = None,
+        generator: backend.Generator | None = None,
+        *,
+        prefetch_factor: int | None = None,
+        persistent_workers: bool = False,
+        seed: int | None = None,
     ) -> None:
-        if not isinstance(batch_size, int | np.integer) or batch_size < 1:
+        if batch_size is None or not isinstance(batch_size, int | np.integer) or batch_size < 1:
             raise ValueError(f"batch_size must be a whole number from 1, got {batch_size!r}")
         if generator is not None and seed is not None:
             raise ValueError("a DataLoader takes either a seed or a generator, got both")
+        if sampler is not None and shuffle:
+            raise ValueError("a sampler says the order itself: leave out shuffle=True")
+        if batch_sampler is not None and (batch_size != 1 or shuffle or sampler is not None or drop_last):
+            raise ValueError("a batch_sampler says the batches itself: leave out batch_size, shuffle, ...")
+        if num_workers < 0 or (prefetch_factor is not None and (prefetch_factor < 1 or not num_workers)):
+            raise ValueError(
+                "num_workers must be from 0, and prefetch_factor, from 1, goes with at least one worker; "
+                f"got {num_workers} and {prefetch_factor}"
+            )
         if not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__"):
             raise TypeError(
                 "a DataLoader needs a dataset with __len__ and __getitem__, "
@@ -53,21 +79,56 @@ class DataLoader:
         self.dataset = dataset
         self.batch_size = int(batch_size)
         self.shuffle = shuffle
+        self.sampler, self.batch_sampler = sampler, batch_sampler
         self.drop_last = drop_last
         self.generator = generator if seed is None else backend.Generator(seed)
         self.collate_fn = collate_fn
+        self.num_workers, self.prefetch_factor = num_workers, prefetch_factor or 2
 
     def __len__(self) -> int:
         """How many batches an epoch has."""
-        whole, rest = divmod(len(self.dataset), self.batch_size)
+        if self.batch_sampler is not None:
+            return len(self.batch_sampler)  # type: ignore[arg-type]
+        examples = self.dataset if self.sampler is None else self.sampler
+        whole, rest = divmod(len(examples), self.batch_size)
         return whole + (rest > 0 and not self.drop_last)
 
     def __iter__(self) -> Iterator[Any]:
-        size = len(self.dataset)
-        order = backend.random_stream(self.generator).permutation(size) if self.shuffle else np.arange(size)
+        if self.num_workers:
+            return self._made_ahead()
+        return map(self._batch, self._batches())
+
+    def _batches(self) -> Iterator[np.ndarray]:
+        """The indices of each batch of one epoch."""
+        if self.batch_sampler is not None:
+            yield from (np.asarray(indices) for indices in self.batch_sampler)
+            return
+        order = self._order()
         for start in range(0, len(self) * self.batch_size, self.batch_size):
-            indices = order[start : start + self.batch_size]
-            if self.collate_fn is None:
-                yield draw(self.dataset, indices)
-            else:
-                yield self.collate_fn([self.dataset[index] for index in indices.tolist()])
+            yield order[start : start + self.batch_size]
+
+    def _order(self) -> np.ndarray:
+        if self.sampler is not None:
+            return np.fromiter(self.sampler, np.int64)
+        size = len(self.dataset)
+        return backend.random_stream(self.generator).permutation(size) if self.shuffle else np.arange(size)
+
+    def _batch(self, indices: np.ndarray) -> Any:
+        if self.collate_fn is None:
+            return draw(self.dataset, indices)
+        return self.collate_fn([self.dataset[index] for index in indices.tolist()])
+
+    def _made_ahead(self) -> Iterator[Any]:
+        """The batches in their order, made by threads while those before them are used."""
+        with ThreadPoolExecutor(self.num_workers) as pool:
+            waiting: deque[Future[Any]] = deque()
+            try:
+                for indices in self._batches():
+                    waiting.append(pool.submit(self._batch, indices))
+                    if len(waiting) > self.num_workers * self.prefetch_factor:
+                        yield waiting.popleft().result()
+                while waiting:
+                    yield waiting.popleft().result()
+            finally:  # the loop was left early: nobody wants the rest
+                for batch in waiting:
+                    batch.cancel()

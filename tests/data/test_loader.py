@@ -99,3 +99,98 @@ def test_a_seed_and_a_generator_exclude_each_other():
 def test_something_without_items_is_refused():
     with pytest.raises(TypeError, match="__getitem__, got generator"):
         DataLoader(x for x in "abc")
+
+
+# -- samplers and workers -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda data: data.SequentialSampler(range(7)),
+        lambda data: data.BatchSampler(data.SequentialSampler(range(7)), 3, drop_last=False),
+        lambda data: data.BatchSampler(range(7), 3, drop_last=True),
+        lambda data: data.WeightedRandomSampler([0.0, 1.0], 4),
+    ],
+)
+def test_samplers_give_what_pytorchs_give(make) -> None:
+    ours, theirs = make(minidl.data), make(torch.utils.data)
+    assert (list(ours), len(ours)) == (list(theirs), len(theirs))
+
+
+def test_random_samplers() -> None:
+    data = minidl.data
+    assert sorted(data.RandomSampler(range(6))) == list(range(6))
+    assert len(list(data.RandomSampler(range(3), num_samples=8))) == 8
+    assert set(data.RandomSampler(range(3), replacement=True, num_samples=200)) == {0, 1, 2}
+    assert sorted(data.SubsetRandomSampler([4, 2, 9])) == [2, 4, 9]
+    assert sorted(data.WeightedRandomSampler([1.0, 2.0, 1.0], 3, replacement=False)) == [0, 1, 2]
+    drawn = np.bincount(list(data.WeightedRandomSampler([1, 3], 4000, generator=minidl.Generator(0))))
+    assert drawn[1] / 4000 == pytest.approx(0.75, abs=0.03)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda data: data.RandomSampler(range(3), num_samples=0),
+        lambda data: data.WeightedRandomSampler([1.0], 0),
+        lambda data: data.BatchSampler(range(3), 0, False),
+        lambda data: data.DataLoader(range(3), shuffle=True, sampler=range(3)),
+        lambda data: data.DataLoader(range(3), batch_size=2, batch_sampler=[[0]]),
+        lambda data: data.DataLoader(range(3), num_workers=-1),
+        lambda data: data.ConcatDataset([]),
+    ],
+)
+def test_what_does_not_fit_is_refused(make) -> None:
+    for library in (minidl.data, torch.utils.data):
+        with pytest.raises((ValueError, AssertionError) if library is not minidl.data else ValueError):
+            make(library)
+
+
+def test_a_loader_follows_its_sampler() -> None:
+    loader = DataLoader(list(range(10)), batch_size=2, sampler=[5, 1, 3])
+    assert [batch.tolist() for batch in loader] == [[5, 1], [3]] and len(loader) == 2
+    loader = DataLoader(list(range(10)), batch_sampler=[[9], [0, 4, 2]])
+    assert [batch.tolist() for batch in loader] == [[9], [0, 4, 2]] and len(loader) == 2
+
+
+def test_workers_make_the_same_batches_ahead_but_not_too_many() -> None:
+    asked = []
+
+    class Slow(minidl.data.Dataset):
+        def __len__(self):
+            return 40
+
+        def __getitem__(self, index):
+            asked.append(index)
+            return index
+
+    plain = [batch.tolist() for batch in DataLoader(list(range(40)), 3, shuffle=True, seed=1)]
+    assert [batch.tolist() for batch in DataLoader(Slow(), 3, shuffle=True, seed=1, num_workers=2)] == plain
+    asked.clear()
+    batches = iter(DataLoader(Slow(), 2, num_workers=2, prefetch_factor=1))
+    next(batches)
+    batches.close()
+    assert len(asked) <= 2 * 3
+
+
+def test_an_error_in_a_worker_reaches_the_loop() -> None:
+    class Broken(minidl.data.Dataset):
+        def __len__(self):
+            return 4
+
+        def __getitem__(self, index):
+            raise OSError("cannot be read")
+
+    with pytest.raises(OSError, match="cannot be read"):
+        list(DataLoader(Broken(), num_workers=1))
+
+
+def test_concatenated_datasets() -> None:
+    ours, theirs = (library.ConcatDataset([[1, 2], [3], [4, 5, 6]]) for library in (minidl.data, torch.utils.data))
+    assert [ours[i] for i in range(-6, 6)] == [theirs[i] for i in range(-6, 6)]
+    assert ours.cumulative_sizes == theirs.cumulative_sizes
+    with pytest.raises(IndexError):
+        ours[6]
+    x, y = (minidl.data.TensorDataset(minidl.zeros(n, 2)) for n in (2, 3))
+    assert len(x + y) == 5 and len((x + y) + x) == 7
