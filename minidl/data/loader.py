@@ -89,7 +89,7 @@ class DataLoader:
         """How many batches an epoch has."""
         if self.batch_sampler is not None:
             return len(self.batch_sampler)  # type: ignore[arg-type]
-        examples = self.dataset if self.sampler is None else self.sampler
+        examples: Any = self.dataset if self.sampler is None else self.sampler
         whole, rest = divmod(len(examples), self.batch_size)
         return whole + (rest > 0 and not self.drop_last)
 
