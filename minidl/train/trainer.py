@@ -5,7 +5,7 @@ The loop itself is `_train_epoch`, and is meant to be read; the rest keeps count
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy as np
 from minidl import nn
 from minidl.autograd import Tensor, no_grad
 from minidl.backend import manual_seed
+from minidl.train.callbacks import Callback, EarlyStopping
 from minidl.train.history import History
 from minidl.train.meter import Meter
 from minidl.train.progress import Progress
@@ -62,8 +63,9 @@ class Trainer:
             schedule if schedule is None or hasattr(schedule, "step") else _Factor(optimizer, schedule)
         )
         self.history = History()
+        self.stop = False  # a callback may set it
 
-    def _train_epoch(self, batches: Iterable[Any], progress: Progress) -> None:
+    def _train_epoch(self, batches: Iterable[Any], progress: Progress, callbacks: Sequence[Callback]) -> None:
         """One pass over the examples: every batch moves the weights by one step."""
         self.model.train()
         for x, y in batches:
@@ -75,6 +77,8 @@ class Trainer:
                 nn.utils.clip_grad_norm_(self.model.parameters(), self.clip_grad_norm)
             self.optimizer.step()  # move every weight against its gradient
             progress.note(loss, outputs, y)
+            for callback in callbacks:
+                callback.on_step(self, loss)
 
     def fit(
         self,
@@ -87,6 +91,7 @@ class Trainer:
         progress: bool = True,
         unit: str = "examples",
         on_epoch: Callable[[dict[str, float]], object] | None = None,
+        callbacks: Sequence[Callback] = (),
     ) -> History:
         """Train for `epochs` passes over `train_loader`, which gives batches (inputs, targets).
 
@@ -96,6 +101,7 @@ class Trainer:
         - `seed`: start the default random numbers (shuffling, dropout) anew, so that the run can be repeated.
         - `progress`: draw a bar while an epoch runs (`unit` names what is counted) and print a line after it.
         - `on_epoch`: called with the row of each epoch, in place of printing the line.
+        - `callbacks`: what else is done after each step and each epoch, see `train/callbacks.py`.
 
         A second call goes on where the first ended.  Ctrl-C ends at a whole step: the model is usable and
         `history` has all finished epochs.  A loss that is nan or infinite raises FloatingPointError.
@@ -104,15 +110,15 @@ class Trainer:
             raise ValueError(f"fit(train_loader, epochs): epochs must be a whole number from 1, got {epochs!r}")
         if patience is not None and validation is None:
             raise ValueError("patience needs validation=...: it is the validation loss that it watches")
-        if patience is not None and patience < 1:
-            raise ValueError(f"patience must be a number of epochs from 1, got {patience}")
+        if patience is not None:
+            callbacks = [*callbacks, EarlyStopping(patience)]
         if seed is not None:
             manual_seed(seed)
-        best, last = _Best(), len(self.history) + epochs
+        self.stop, last = False, len(self.history) + epochs
         for epoch in range(len(self.history) + 1, last + 1):
             watch = Progress(train_loader, f"epoch {epoch}/{last}", unit, show=progress)
             with watch, np.errstate(all="ignore"):  # a loss that is not finite is reported by `watch`
-                self._train_epoch(train_loader, watch)
+                self._train_epoch(train_loader, watch, callbacks)
             row = {"epoch": epoch, "lr": self.optimizer.param_groups[0]["lr"], **watch.result}
             if validation is not None:
                 row |= {f"val_{name}": mean for name, mean in self.evaluate(validation).items()}
@@ -123,10 +129,12 @@ class Trainer:
                 print(_line(row, last), flush=True)
             if self.schedule is not None:
                 self.schedule.step()
-            if patience is not None and best.epochs_since(row["val_loss"], self.model) >= patience:
+            for callback in callbacks:
+                callback.on_epoch(self, row)
+            if self.stop:
                 break
-        if patience is not None:
-            self.model.load_state_dict(best.state)
+        for callback in callbacks:
+            callback.on_end(self)
         return self.history
 
     def evaluate(self, batches: Iterable[Any]) -> dict[str, float]:
@@ -168,22 +176,6 @@ def _line(row: dict[str, float], last: int) -> str:
         if f"{prefix}accuracy" in row:
             parts.append(f"accuracy {row[f'{prefix}accuracy']:.2%}")
     return "  ".join([*parts, f"{row['seconds']:.1f} s"])
-
-
-class _Best:
-    """The lowest validation loss so far, and the weights that gave it."""
-
-    def __init__(self) -> None:
-        self.loss, self.age = float("inf"), 0
-        self.state: dict[str, Tensor] = {}
-
-    def epochs_since(self, loss: float, model: nn.Module) -> int:
-        """How many epochs ago the best was, after one with this loss."""
-        self.age += 1
-        if not loss >= self.loss:  # whatever comes after NaN is better
-            self.loss, self.age = loss, 0
-            self.state = {name: value.detach().clone() for name, value in model.state_dict().items()}
-        return self.age
 
 
 class _Factor:
