@@ -3,4 +3,4 @@
 from minidl.io.files import replacing
 from minidl.io.npz import load, save
 
-__all__ = ["load", "replacing", "save"]
+

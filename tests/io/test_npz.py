@@ -74,14 +74,67 @@ def test_a_missing_file_is_a_missing_file(tmp_path):
         load(tmp_path / "nothing.npz")
 
 
+NESTS = [
+    {"epoch": 3, "loss": 0.5, "name": "lenet", "best": None, "done": True, "model": STATE, "sizes": (1, [2, 3])},
+    {"state": {0: {"step": np.array(3), "exp_avg": np.ones(2)}}, "param_groups": [{"lr": 0.1, "betas": (0.9, 0.99)}]},
+    [np.ones(2), {"a/b": np.zeros(1), "a": {"b": np.ones(1)}}],
+    np.arange(3.0),
+    {1: np.ones(2)},
+    {"infinite": float("inf")},
+]
+
+
+def equal(found, expected):
+    if isinstance(expected, dict):
+        return list(found) == list(expected) and all(equal(found[key], expected[key]) for key in expected)
+    if isinstance(expected, list | tuple):
+        return type(found) is type(expected) and all(equal(*pair) for pair in zip(found, expected, strict=True))
+    if isinstance(expected, np.ndarray | minidl.Tensor):
+        return isinstance(found, minidl.Tensor) and np.array_equal(found.array, np.asarray(expected))
+    return found == expected and type(found) is type(expected)
+
+
+@pytest.mark.parametrize("nest", NESTS, ids=str)
+def test_a_checkpoint_comes_back_as_it_was(tmp_path, nest):
+    save(nest, tmp_path / "checkpoint.npz")
+    assert equal(load(tmp_path / "checkpoint.npz"), nest)
+
+
+def test_an_optimizer_goes_on_from_a_checkpoint(tmp_path):
+    def trained(optimizer, w, steps):
+        for _ in range(steps):
+            optimizer.zero_grad()
+            (w * w).sum().backward()
+            optimizer.step()
+
+    w = minidl.tensor([1.0, -2.0], requires_grad=True)
+    optimizer = minidl.optim.Adam([w], lr=0.1)
+    trained(optimizer, w, 3)
+    save({"w": w, "optimizer": optimizer.state_dict()}, tmp_path / "a.npz")
+    checkpoint = load(tmp_path / "a.npz", map_location="cpu", weights_only=True)
+    again = minidl.tensor(checkpoint["w"], requires_grad=True)
+    other = minidl.optim.Adam([again])
+    other.load_state_dict(checkpoint["optimizer"])
+    trained(optimizer, w, 3)
+    trained(other, again, 3)
+    assert again.tolist() == w.tolist()
+
+
+def test_open_files_are_written_and_read(tmp_path):
+    with open(tmp_path / "a.pt", "wb") as file:
+        save(STATE, file)
+    with open(tmp_path / "a.pt", "rb") as file:
+        assert equal(load(file), {key: np.asarray(value) for key, value in STATE.items()})
+
+
 @pytest.mark.parametrize("state, named", [
-    ({"state": {0: 1}}, "dict at 'state'"),
-    ({"name": "lenet"}, "str at 'name'"),
-    ({"w": None}, "NoneType at 'w'"),
-    ({1: np.ones(2)}, "ndarray at 1"),
-    ([np.ones(2)], "got list"),
+    (minidl.nn.Linear(1, 1), "got Linear"),
+    ({"model": {"a": minidl.nn.Linear(1, 1)}}, "got Linear at 'model/a'"),
+    ({(1, 2): np.ones(2)}, r"\(1, 2\)"),
+    ({"w": np.array(["a"])}, "got ndarray at 'w'"),
+    ([1j], "got complex at '0'"),
 ])  # fmt: skip
-def test_only_flat_dictionaries_of_numbers_are_saved(tmp_path, state, named):
+def test_only_numbers_and_strings_are_saved(tmp_path, state, named):
     with pytest.raises(TypeError, match=named):
         save(state, tmp_path / "weights.npz")
     assert list(tmp_path.iterdir()) == []
