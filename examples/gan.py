@@ -61,8 +61,8 @@ def main() -> None:
             draws.zero_grad()
             draw_loss.backward()
             draws.step()
-        print(f"epoch {epoch}/{options.epochs}  discriminator {judge_loss.item():.3f}  generator {draw_loss.item():.3f}",
-              flush=True)  # fmt: skip
+        losses = f"discriminator {judge_loss.item():.3f}  generator {draw_loss.item():.3f}"
+        print(f"epoch {epoch}/{options.epochs}  {losses}", flush=True)
 
     try:
         from matplotlib import image

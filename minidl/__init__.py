@@ -2,33 +2,73 @@
 
 import numpy as _np
 
-from minidl import autograd, data, nn, ops, optim, train
-from minidl.autograd import Tensor, enable_grad, is_grad_enabled, no_grad, set_grad_enabled, tensor
-from minidl.backend import Generator, device, get_default_dtype, manual_seed, set_default_dtype
+from minidl import autograd, data, functional, linalg, nn, ops, optim, train, utils
+from minidl.optim import swa_utils as _swa_utils  # so that it can be called optim.swa_utils
+from minidl.autograd import Tensor, enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled, tensor
+from minidl.autograd.tensor import is_tensor
+from minidl.backend import (
+    Generator, can_cast, device, get_default_dtype, manual_seed, promote_types, set_default_dtype, set_printoptions,
+)
+from minidl.functional import (
+    addbmm, addmm, addmv, addr, atleast_1d, atleast_2d, atleast_3d, baddbmm, block_diag, bmm, broadcast_shapes,
+    broadcast_tensors, cartesian_prod, cdist, column_stack, combinations, cross, diag, diag_embed, diagflat, diagonal,
+    dot, dstack, einsum, flip, fliplr, flipud, ger, hstack, inner, kron, meshgrid, mm, moveaxis, movedim, mv, outer,
+    ravel, repeat_interleave, roll, rot90, row_stack, t, tensor_split, tensordot, tile, trace, tril, tril_indices, triu,
+    triu_indices, unflatten, vdot, vstack,
+    argsort, argwhere, bincount, bucketize, cummax, cummin, cumprod, cumsum, diff, gather, index_add, index_copy,
+    index_fill, index_put, index_select, kthvalue, logcumsumexp, masked_fill, masked_select, median, narrow, nonzero,
+    scatter, scatter_add, searchsorted, select, sort, take, take_along_dim, topk, unique, where,
+)
 from minidl.io import load, save
+from minidl.linalg import cholesky, det, inv as inverse, logdet, matrix_power, slogdet
+from minidl.nn.functional import (
+    adaptive_avg_pool1d, adaptive_max_pool1d, avg_pool1d, channel_shuffle, conv1d, conv2d, conv3d, conv_transpose1d,
+    conv_transpose2d, conv_transpose3d, max_pool1d, max_pool2d, max_pool3d, pixel_shuffle, pixel_unshuffle,
+)
+from minidl.nn.functional import (
+    celu, cosine_similarity, hardshrink, pairwise_distance, pdist, prelu, rrelu, selu, threshold,
+)
 from minidl.ops.creation import (
-    arange, from_numpy, full, linspace, ones, ones_like, rand, randint, randn, randperm, zeros, zeros_like,
+    arange, as_tensor, empty, empty_like, eye, from_numpy, full, full_like, linspace, logspace, ones, ones_like, zeros,
+    zeros_like,
 )
 from minidl.ops.elementwise import (
-    abs, add, bitwise_and, bitwise_not, bitwise_or, bitwise_xor, ceil, clamp, cos, divide, erf, exp, expm1, floor,
-    floor_divide, isfinite, isinf, isnan, log, log1p, logical_and, logical_not, logical_or, maximum, minimum,
-    multiply, negative, relu, remainder, round, sigmoid, sign, sin, sqrt, square, subtract, tanh, where,
+    abs, abs as absolute, add, addcdiv, addcmul, ceil, clamp, clamp as clip, clamp_max, clamp_min, copysign, div,
+    div as divide, divide as true_divide, erf, erfc, exp, exp2, expm1, float_power, floor, floor_divide, fmax, fmin,
+    fmod, frac, heaviside, lerp, log, log1p, log2, log10, logaddexp, logit, maximum, minimum, multiply,
+    multiply as mul, nan_to_num, negative, negative as neg, positive, power as pow, reciprocal, relu, remainder,
+    result_type, round, rsqrt, sigmoid, sign, sign as sgn, sqrt, square, subtract, subtract as sub, tanh, trunc, trunc as fix, xlogy,
 )
-from minidl.ops.elementwise import divide as div, equal as eq, greater as gt, greater_equal as ge, less as lt
-from minidl.ops.elementwise import less_equal as le, multiply as mul, negative as neg, not_equal as ne
-from minidl.ops.elementwise import power as pow, subtract as sub
 from minidl.ops.functions import (
-    all, amax, amin, any, argmax, argmin, log_softmax, logsumexp, max, mean, min, softmax, std, sum, var,
+    all, amax, amin, aminmax, any, argmax, argmin, count_nonzero, log_softmax, logsumexp, max, mean, min, nanmean,
+    nansum, norm, prod, softmax, std, std_mean, sum, var, var_mean,
 )
 from minidl.ops.indexing import one_hot
+from minidl.ops.logic import (
+    allclose, array_equal as equal, bitwise_and, bitwise_not, bitwise_or, bitwise_xor, equal as eq, greater,
+    greater as gt, greater_equal, greater_equal as ge, isclose, isfinite, isinf, isnan, left_shift as bitwise_left_shift,
+    less, less as lt, less_equal, less_equal as le, logical_and, logical_not, logical_or, logical_xor, not_equal,
+    not_equal as ne, right_shift as bitwise_right_shift,
+)
 from minidl.ops.operators import reshape
 from minidl.ops.products import matmul
-from minidl.ops.shapes import cat, chunk, expand, flatten, permute, split, squeeze, stack, swapaxes, unsqueeze
-from minidl.ops.shapes import cat as concatenate, swapaxes as transpose
+from minidl.ops.random import (
+    bernoulli, multinomial, normal, rand, rand_like, randint, randint_like, randn, randn_like, randperm,
+)
+from minidl.ops.shapes import (
+    cat, cat as concat, cat as concatenate, chunk, expand as broadcast_to, flatten, permute, split, squeeze, stack,
+    swapaxes, swapaxes as swapdims, swapaxes as transpose, unbind, unsqueeze,
+)
+from minidl.ops.trigonometry import (
+    acos, acos as arccos, acosh, acosh as arccosh, asin, asin as arcsin, asinh, asinh as arcsinh, atan, atan as arctan,
+    atan2, atan2 as arctan2, atanh, atanh as arctanh, cos, cosh, deg2rad, hypot, rad2deg, sin, sinc, sinh, tan,
+)
 
 __version__ = "0.1.0"
 
 float16, float32, float64 = _np.dtype("float16"), _np.dtype("float32"), _np.dtype("float64")
 int8, int16, int32, int64 = _np.dtype("int8"), _np.dtype("int16"), _np.dtype("int32"), _np.dtype("int64")
 uint8, bool = _np.dtype("uint8"), _np.dtype("bool")
-half, float, double, int, long = float16, float32, float64, int32, int64
+half, float, double, short, int, long = float16, float32, float64, int16, int32, int64
+finfo, iinfo = _np.finfo, _np.iinfo
+numel, is_floating_point = Tensor.numel, Tensor.is_floating_point

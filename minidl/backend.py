@@ -6,6 +6,7 @@ them, as its first parameter.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -108,6 +109,11 @@ def to_device(array: Array, name: str) -> Array:
         return cupy.asarray(array)
 
 
+def address(array: Array) -> int:
+    """Where the memory of `array` begins."""
+    return array.ctypes.data if isinstance(array, np.ndarray) else array.data.ptr
+
+
 # -- numbers ---------------------------------------------------------------------------------------------------
 
 _default_dtype = np.dtype(np.float32)
@@ -124,6 +130,49 @@ def set_default_dtype(dtype: Any) -> None:
     if np.dtype(dtype).kind != "f":
         raise TypeError(f"the default dtype must be a floating one, got {np.dtype(dtype)}")
     _default_dtype = np.dtype(dtype)
+
+
+def promote_types(type1: Any, type2: Any) -> np.dtype[Any]:
+    """The dtype of the sum of two tensors of these dtypes: a float stays as it is beside a whole number.
+
+    >>> promote_types("int64", "float32")
+    dtype('float32')
+    """
+    dtypes = [np.dtype(type1), np.dtype(type2)]
+    return np.result_type(*([dtype for dtype in dtypes if dtype.kind == "f"] or dtypes))
+
+
+def can_cast(from_: Any, to: Any) -> bool:
+    """Whether an in-place change may store results of the first dtype in the second: no fractions in whole numbers."""
+    return np.can_cast(from_, to, "same_kind") or {np.dtype(from_).kind, np.dtype(to).kind} == {"i", "u"}
+
+
+print_options: dict[str, Any] = {}  # of NumPy, which prints the numbers of tensors
+_PROFILES: dict[str, dict[str, Any]] = {
+    "default": {},
+    "short": dict(precision=2, edgeitems=2),
+    "full": dict(threshold=2**62),
+}
+
+
+def set_printoptions(
+    precision: int | None = None, threshold: int | None = None, edgeitems: int | None = None,
+    linewidth: int | None = None, profile: str | None = None, sci_mode: bool | None = None,
+) -> None:  # fmt: skip
+    """How tensors are printed: digits after the point, from how many numbers on only `edgeitems` at each end are shown.
+
+    `profile` is "default", "short" or "full", and comes before the rest; `sci_mode` writes all floats with an exponent,
+    or none.  NumPy's own printing stays as it is.
+    """
+    if profile is not None:
+        print_options.clear()
+        print_options.update(_PROFILES[profile])
+    chosen = dict(precision=precision, threshold=threshold, edgeitems=edgeitems, linewidth=linewidth)
+    print_options.update({name: value for name, value in chosen.items() if value is not None})
+    if sci_mode is not None:
+        digits = print_options.get("precision", 4)
+        print_options["suppress"] = not sci_mode
+        print_options["formatter"] = {"float_kind": lambda x: f"{x:.{digits}e}"} if sci_mode else None
 
 
 class Generator:
@@ -190,16 +239,35 @@ def erf(xp: Any, x: Array) -> Array:
         from cupyx.scipy.special import erf as cupy_erf
 
         return cupy_erf(x)
-    small = np.minimum(np.abs(x), 0.46875)  # each formula sees only arguments that it is made for
-    middle = np.clip(np.abs(x), 0.46875, 4.0)
-    large = np.clip(np.abs(x), 4.0, 6.0)  # from 6 on, erf is 1 to the last bit
-    near = small * _ratio(small * small, _ERF_NEAR)
-    centre = 1.0 - np.exp(-middle * middle) * _ratio(middle, _ERF_CENTRE)
-    far = 1.0 - np.exp(-large * large) / large * (
-        1.0 / np.sqrt(np.pi).item() - _ratio(1.0 / (large * large), _ERF_FAR) / (large * large)
-    )
     size = np.abs(x)
-    return np.copysign(np.where(size <= 0.46875, near, np.where(size <= 4.0, centre, far)), x)
+    return np.copysign(np.where(size <= 0.46875, _erf_near_0(size), 1.0 - _erfc_beyond(size)), x)
+
+
+def erfc(xp: Any, x: Array) -> Array:
+    """1 - erf(x), from the same source; as precise where it is tiny: erfc(10) = 2.088e-45."""
+    if xp is not np:
+        from cupyx.scipy.special import erfc as cupy_erfc
+
+        return cupy_erfc(x)
+    far = _erfc_beyond(np.abs(x))
+    return np.where(np.abs(x) <= 0.46875, 1.0 - _erf_near_0(x), np.where(x < 0, 2.0 - far, far))
+
+
+def _erf_near_0(x: Array) -> Array:
+    """erf up to 0.46875."""
+    x = np.clip(x, -0.46875, 0.46875)  # each formula sees only arguments that it is made for
+    return x * _ratio(x * x, _ERF_NEAR)
+
+
+def _erfc_beyond(x: Array) -> Array:
+    """erfc from 0.46875 on."""
+    middle = np.clip(x, 0.46875, 4.0)
+    large = np.clip(x, 4.0, 28.0)  # erfc(28) is 0 in float64
+    series = (1.0 / math.sqrt(math.pi) - _ratio(1.0 / (large * large), _ERF_FAR) / (large * large)) / large
+    x = np.clip(x, 0.46875, 28.0)
+    short = np.trunc(x * 16.0) / 16.0  # its square is exact, where x * x would be rounded, and exp would magnify that
+    gauss = np.exp(-short * short) * np.exp((short - x) * (short + x))
+    return gauss * np.where(x <= 4.0, _ratio(middle, _ERF_CENTRE), series)
 
 
 def _ratio(x: Array, coefficients: tuple[tuple[float, ...], tuple[float, ...]]) -> Array:

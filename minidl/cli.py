@@ -63,6 +63,8 @@ def build_parser() -> argparse.ArgumentParser:
     from minidl import __version__, optim
     from minidl.train import models
 
+    # Muon takes only matrices, L-BFGS calls the loss itself: these do not fit the loop of a Trainer.
+    ready = [name for name in optim.by_name if name not in ("muon", "lbfgs")]
     parser = Parser(prog="minidl", description="Train small neural networks, and see how they learn.")
     parser.add_argument("--version", action="version", version=f"minidl {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=Parser)
@@ -76,7 +78,7 @@ def build_parser() -> argparse.ArgumentParser:
     add = train_parser.add_argument
     add("dataset", choices=["mnist"], help="what to learn: mnist, 70,000 handwritten digits")
     add("--model", choices=list(models.by_name), default="mlp", help="the network (default: mlp)")
-    add("--optimizer", choices=list(optim.by_name), default="adam", help="how it learns (default: adam)")
+    add("--optimizer", choices=ready, default="adam", help="how it learns (default: adam)")
     add("--lr", type=_positive_number, help="learning rate (default: the one recommended for the optimizer)")
     add("--batch-size", type=_whole_number(1), default=64, metavar="N", help="examples a step (default: 64)")
     add("--epochs", type=_whole_number(1), default=5, metavar="N", help="passes over the data (default: 5)")

@@ -19,14 +19,17 @@ from minidl import backend
 # The functions and methods that minidl may use; all of them are in CuPy 14.
 FUNCTIONS = """
     abs add all any arange argmax argmin ascontiguousarray bitwise_and bitwise_or bitwise_xor broadcast_to ceil clip
-    concatenate copyto cos divide dot empty empty_like equal exp expm1 floor full full_like greater greater_equal
-    invert isfinite isinf isnan less less_equal log log1p logical_and logical_not logical_or matmul max maximum mean
-    min minimum multiply negative not_equal ones ones_like power round sign sin sqrt square squeeze stack subtract sum
-    swapaxes take_along_axis tanh tensordot where zeros zeros_like
+    concatenate copyto cos divide dot einsum empty empty_like equal exp expm1 flip floor full full_like greater
+    greater_equal invert isfinite isinf isnan less less_equal log log1p logical_and logical_not logical_or matmul
+    max maximum mean min minimum moveaxis multiply negative not_equal ones ones_like power roll round sign sin sqrt
+    square squeeze stack subtract sum swapaxes take_along_axis tanh tensordot tile tril triu where zeros zeros_like
+    arccos arccosh arcsin arcsinh arctan arctan2 arctanh copysign cosh exp2 fmax fmin fmod hypot isclose left_shift
+    log10 log2 logaddexp logical_xor nan_to_num right_shift sinc sinh tan trunc
+    argsort argwhere cumprod cumsum prod searchsorted
 """
-METHODS = "all any astype copy max mean min ravel reshape sum swapaxes transpose"
+METHODS = "all any astype copy max mean min prod ravel reshape sum swapaxes transpose"
 OPERATORS = """
-    add sub mul truediv floordiv mod pow matmul and or xor radd rsub rmul rtruediv rfloordiv rmod rpow rmatmul
+    add sub mul truediv floordiv mod pow matmul and or xor rand radd rsub rmul rtruediv rfloordiv rmod rpow rmatmul
     iadd isub imul itruediv iand ior ixor lt le eq ne gt ge neg abs invert getitem setitem
 """
 WAITING = "item tolist __float__ __int__ __bool__"
@@ -113,6 +116,10 @@ cupy = SimpleNamespace(
     ndarray=StandInArray, array=array, __name__="cupy", __version__="stand-in", fuse=lambda function: function,
     asarray=lambda data, dtype=None: data if isinstance(data, StandInArray) and dtype is None else array(data, dtype),
     indices=lambda dimensions: applied(np.indices, dimensions),
+    linalg=SimpleNamespace(
+        **{name: partial(applied, getattr(np.linalg, name)) for name in ("cholesky", "det", "inv", "solve")},
+        slogdet=lambda x: [applied(lambda numbers, i=i: np.linalg.slogdet(numbers)[i], x) for i in (0, 1)],
+    ),
     lib=SimpleNamespace(stride_tricks=SimpleNamespace(as_strided=partial(applied, np.lib.stride_tricks.as_strided))),
     cuda=SimpleNamespace(runtime=SimpleNamespace(getDeviceCount=lambda: 1), Device=lambda index: nullcontext()),
     **{name: partial(applied, getattr(np, name)) for name in FUNCTIONS.split()},
@@ -122,7 +129,9 @@ cupy.add.at = partial(applied, np.add.at)
 
 def install(monkeypatch: pytest.MonkeyPatch) -> type[StandInArray]:
     """Put the stand-in in CuPy's place, with its count of synchronisations at zero, until the test ends."""
-    special = SimpleNamespace(erf=partial(applied, partial(backend.erf, np)))
+    special = SimpleNamespace(**{
+        name: partial(applied, partial(getattr(backend, name), np)) for name in ("erf", "erfc")
+    })  # fmt: skip
     monkeypatch.setitem(backend.modules, StandInArray, cupy)
     monkeypatch.setattr(backend, "_cupy", lambda: cupy)
     monkeypatch.setitem(sys.modules, "cupyx.scipy.special", special)

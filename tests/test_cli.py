@@ -95,6 +95,7 @@ def test_the_saved_weights_give_the_printed_accuracy(few_digits, capsys, tmp_pat
 @pytest.mark.parametrize("arguments, named", [
     (["--model", "resnet"], ["resnet", "mlp", "lenet"]),
     (["--optimizer", "sdg"], ["sdg", "sgd", "adagrad", "adamw"]),
+    (["--optimizer", "lbfgs"], ["lbfgs", "sgd", "lion"]),
     (["--lr", "-1"], ["--lr", "positive number, got -1"]),
     (["--lr", "0"], ["positive number, got 0"]),
     (["--lr", "nan"], ["positive number, got nan"]),

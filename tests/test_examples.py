@@ -12,7 +12,8 @@ import minidl
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
-ONE_EPOCH = {"loop_by_hand", "mnist_cnn", "mnist_mlp"}  # the others are quick as they are
+ONE_EPOCH = {"loop_by_hand", "gan", "mnist_cnn", "mnist_mlp", "mnist_rnn", "names_transformer", "vae"}
+TEN_STEPS = {"char_lstm"}  # the others are quick as they are
 BLOCKS = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE | re.DOTALL)
 
 
@@ -24,6 +25,8 @@ def run(example, folder, *first_on_path):
     command = [sys.executable, "-W", "error", example, "--out", folder / "out" / "picture.png"]
     if example.stem in ONE_EPOCH:
         command += ["--epochs", "1"]
+    if example.stem in TEN_STEPS:
+        command += ["--steps", "10"]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -50,7 +53,7 @@ def test_an_example_prints_the_same_numbers_in_every_run(tmp_path):
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
 def test_an_example_stays_short(example):
-    assert len(example.read_text("utf-8").splitlines()) < 80
+    assert len(example.read_text("utf-8").splitlines()) < 100
 
 
 def test_there_is_something_to_run():

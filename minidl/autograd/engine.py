@@ -26,6 +26,8 @@ _module_of = backend.modules.get
 _float64 = np.dtype(np.float64)
 _new = Tensor.__new__
 
+watch: Any = None  # what detect_anomaly puts here sees the result of every op, and every gradient
+
 
 # -- the op ----------------------------------------------------------------------------------------------------
 
@@ -109,6 +111,8 @@ def op(function: Callable[..., Array]) -> Op:
             result.order = 0
         if out.base is not None or out is first:
             _share_version(result, inputs)
+        if watch is not None:
+            watch.result(name, result, inputs, settings)
         return result
 
     def vjps(*given: Callable[..., Any] | None, every: Callable[..., Any] | None = None) -> None:
@@ -171,22 +175,18 @@ def _share_version(result: Tensor, inputs: Sequence[Any]) -> None:
 # -- the backward pass -------------------------------------------------------------------------------------------
 
 
-def run_backward(
-    roots: Sequence[Tensor],
-    gradients: Sequence[Any],
-    retain_graph: bool | None = None,
-    create_graph: bool = False,
-    wanted: Sequence[Tensor] | None = None,
-) -> dict[Tensor, Any]:
-    """Carry `gradients` from `roots` back through the graph.
+def run_backward(roots: Sequence[Tensor], gradients: Sequence[Any], retain_graph: bool | None = None,
+                 create_graph: bool = False, wanted: Sequence[Tensor] | None = None, accumulate: bool = False,
+                 since: int = 0) -> dict[Tensor, Any]:  # fmt: skip
+    """Carry `gradients` from `roots` back through the graph, and return those of the leaves or of `wanted` tensors.
 
-    Adds to `.grad` of the leaves, or, where `wanted` tensors are named, returns their gradients and touches no
-    `.grad`.  Gradients in flight are arrays, or tensors with a graph of their own if `create_graph`; they may be
-    shared between tensors, so nothing here or in a rule writes into one.
+    With `accumulate` they are added to `.grad`.  Gradients in flight are arrays, or tensors with a graph of their
+    own if `create_graph`; they may be shared between tensors, so nothing here or in a rule writes into one.
+    Tensors of an order up to `since` count as leaves, whose hooks are left for the pass around this one to call.
     """
     if create_graph and not mode.recording:
         with enable_grad():
-            return run_backward(roots, gradients, retain_graph, create_graph, wanted)
+            return run_backward(roots, gradients, retain_graph, create_graph, wanted, accumulate, since)
     keep = create_graph if retain_graph is None else retain_graph
     targets = dict.fromkeys(wanted or ())
     found: dict[Tensor, Any] = {}  # gradients of leaves and wanted tensors
@@ -200,7 +200,7 @@ def run_backward(
             pending[root] = pending[root] + seed
             continue
         pending[root] = seed
-        if root.op is not None:
+        if root.order > since:
             heappush(queue, (-root.order, root))
 
     while queue:
@@ -212,14 +212,17 @@ def run_backward(
             found[node] = g
         op, inputs, arrays, settings = _recorded(node)
         out, values = (node, inputs) if create_graph else (node.array, arrays)
-        for x, array, rule in zip(inputs, arrays, op.rules):  # noqa: B905 (inputs left out have rules, too)
+        rules = op.rules if watch is None else watch.rules(node, op.rules)
+        for x, array, rule in zip(inputs, arrays, rules):  # noqa: B905 (inputs left out have rules, too)
             if not isinstance(x, Tensor):
                 continue
             if x.version is not None and x.version[0] > node.order:
-                raise _changed(x, op)
+                raise changed(x, op.__name__)
             if not x.tracked or rule is None:
                 continue
             gx = rule(g, out, *values, **settings) if settings else rule(g, out, *values)
+            if gx is None:  # the answer of a Function that passes nothing on
+                continue
             if gx.shape != array.shape:
                 gx = _unbroadcast(gx, array.shape, op)
             if gx.dtype is not array.dtype and gx.dtype != array.dtype:
@@ -228,15 +231,15 @@ def run_backward(
                 pending[x] = pending[x] + gx
             else:
                 pending[x] = gx
-                if x.op is not None:
+                if x.order > since:
                     heappush(queue, (-x.order, x))
         if not keep:
             node.inputs = node.arrays = node.settings = None
 
     for leaf, g in pending.items():
         if wanted is None or leaf in targets:
-            found[leaf] = _run_hooks(leaf, g, shown) if leaf.hooks else g
-    if wanted is None:
+            found[leaf] = _run_hooks(leaf, g, shown) if leaf.hooks and not since else g
+    if accumulate:
         _accumulate(found, shown)
     return found
 
@@ -250,13 +253,14 @@ def _recorded(node: Tensor) -> tuple[Op, tuple[Any, ...], list[Any], dict[str, A
             "call backward(retain_graph=True) the first time to keep it"
         )
     if node.version is not None and node.version[0] > node.order:
-        raise _changed(node, op)
+        raise changed(node, op.__name__)
     return op, node.inputs, node.arrays, node.settings
 
 
-def _changed(x: Tensor, op: Op) -> RuntimeError:
+def changed(x: Tensor, name: str) -> RuntimeError:
+    """The error for x, changed in place after the op of that name used it."""
     return RuntimeError(
-        f"{describe(x)} was changed in place after {op.__name__} used it, and backward needs its old numbers: "
+        f"{describe(x)} was changed in place after {name} used it, and backward needs its old numbers: "
         "change it after backward, or work on a clone()"
     )
 
@@ -317,79 +321,21 @@ def _accumulate(found: dict[Tensor, Any], given: list[Any]) -> None:
     for leaf, g in found.items():
         if isinstance(g, Tensor):
             leaf.grad = g.clone() if leaf.grad is None else leaf.grad + g
-            continue
-        if _module_of(type(g)) is None:  # NumPy's scalar for a 0-d result
-            g = np.asarray(g)
-        if leaf.grad is not None:
-            g = leaf.grad.array + g
-        owner = _owner(g)
-        if id(owner) in owners or owner.size != g.size:
-            g = owner = g.copy(order="K")
-        owners.add(id(owner))
-        leaf.grad = Tensor(g)
+        else:
+            if _module_of(type(g)) is None:  # NumPy's scalar for a 0-d result
+                g = np.asarray(g)
+            if leaf.grad is not None:
+                g = leaf.grad.array + g
+            owner = _owner(g)
+            if id(owner) in owners or owner.size != g.size:
+                g = owner = g.copy(order="K")
+            owners.add(id(owner))
+            leaf.grad = Tensor(g)
+        if hasattr(leaf, "after"):
+            for hook in list(leaf.after.values()):
+                hook(leaf)
 
 
 def _owner(array: Array) -> Array:
     """The array whose memory `array` is a view of, or itself."""
     return array if getattr(array, "base", None) is None else array.base
-
-
-# -- gradients as values -----------------------------------------------------------------------------------------
-
-
-def backward(
-    self: Tensor, gradient: Any = None, retain_graph: bool | None = None, create_graph: bool = False
-) -> None:
-    """Add the gradient of this tensor to `.grad` of every leaf it was computed from.
-
-    `gradient` is the gradient of some loss at this tensor, of its shape; it may be left out for one element,
-    where it is 1.  The graph is freed unless `retain_graph`; with `create_graph` the gradients have a graph of
-    their own and can be differentiated again.
-
-    >>> import minidl
-    >>> x = minidl.tensor([1.0, 2.0], requires_grad=True)
-    >>> (x * x).sum().backward()
-    >>> x.grad
-    tensor([2., 4.])
-    """
-    run_backward([self], [gradient], retain_graph, create_graph)
-
-
-Tensor.backward = backward  # type: ignore[attr-defined]
-
-
-def grad(
-    outputs: Tensor | Sequence[Tensor],
-    inputs: Tensor | Sequence[Tensor],
-    grad_outputs: Any = None,
-    retain_graph: bool | None = None,
-    create_graph: bool = False,
-    allow_unused: bool = False,
-) -> tuple[Tensor | None, ...]:
-    """The gradients of the sum of `outputs` (weighted by `grad_outputs`) at each of `inputs`; no `.grad` changes.
-
-    An input that the outputs do not depend on raises RuntimeError, or gives None if `allow_unused`.
-
-    >>> import minidl
-    >>> x = minidl.tensor(3.0, requires_grad=True)
-    >>> (slope,) = grad(x * x * x, x, create_graph=True)
-    >>> grad(slope, x)
-    (tensor(18.),)
-    """
-    outputs = [outputs] if isinstance(outputs, Tensor) else list(outputs)
-    inputs = [inputs] if isinstance(inputs, Tensor) else list(inputs)
-    if grad_outputs is None:
-        grad_outputs = [None] * len(outputs)
-    elif not isinstance(grad_outputs, (list, tuple)):
-        grad_outputs = [grad_outputs]
-    for x in inputs:
-        if not x.tracked:
-            raise RuntimeError(f"{describe(x)} does not require a gradient: set requires_grad=True before it is used")
-    found = run_backward(outputs, grad_outputs, retain_graph, create_graph, inputs)
-    results = []
-    for x in inputs:
-        if x not in found and not allow_unused:
-            raise RuntimeError(f"{describe(x)} was not used for the outputs; allow_unused=True gives None for it")
-        g = found.get(x)
-        results.append(g if g is None or isinstance(g, Tensor) else Tensor(array_module(x.array).asarray(g)))
-    return tuple(results)

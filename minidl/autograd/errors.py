@@ -3,9 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Number
 from typing import Any, NoReturn
 
+import numpy as np
+
 from minidl.autograd.tensor import Tensor, describe
+
+
+class LinAlgError(RuntimeError):
+    """A matrix that linear algebra cannot work with: singular, not positive definite, not square."""
+
+
+# What NumPy raises, and what is raised in its place; its AxisError is an IndexError and a ValueError.
+CLASSES = {np.linalg.LinAlgError: LinAlgError, IndexError: IndexError, TypeError: TypeError, ValueError: RuntimeError}
 
 
 def raise_explained(error: Exception, name: str, inputs: Sequence[Any]) -> NoReturn:
@@ -17,8 +28,10 @@ def raise_explained(error: Exception, name: str, inputs: Sequence[Any]) -> NoRet
     if len(places) > 1:
         message = f"tensors on different devices, {' and '.join(places)}: move one with .to(); got {given}"
         raise RuntimeError(f"{name}: {message}") from error
-    for kind, raised in ((IndexError, IndexError), (TypeError, TypeError), (ValueError, RuntimeError)):
-        if isinstance(error, kind):  # NumPy's AxisError is an IndexError and a ValueError
+    if isinstance(error, TypeError) and ("ufunc" in message or "numpy boolean" in message):  # refuses dtypes, not types
+        error = RuntimeError(error) if all(isinstance(x, (Tensor, Number)) for x in inputs) else error
+    for kind, raised in CLASSES.items():
+        if isinstance(error, kind):
             raise raised(f"{name}: {message}") from error
     if isinstance(error, RuntimeError):
         raise RuntimeError(f"{name}: {message}") from error

@@ -1,4 +1,4 @@
-"""Whether operations are recorded, and the switches for it: no_grad, enable_grad, set_grad_enabled.
+"""Whether operations are recorded, and the switches: no_grad, enable_grad, set_grad_enabled, inference_mode.
 
 Each thread has its own switch.
 """
@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import threading
 from contextlib import ContextDecorator
+from functools import partial, wraps
+from inspect import isgeneratorfunction
 from typing import Any
 
 
@@ -31,7 +33,7 @@ def _record(recording: bool) -> None:
 class _Recording(ContextDecorator):
     """Switch recording for a `with` block, or for the calls of a decorated function."""
 
-    def __new__(cls, function: Any = None) -> Any:
+    def __new__(cls, function: Any = None, **options: Any) -> Any:
         """`@no_grad` means the same as `@no_grad()`."""
         return cls()(function) if callable(function) else super().__new__(cls)  # type: ignore[call-arg]
 
@@ -44,6 +46,20 @@ class _Recording(ContextDecorator):
 
     def __exit__(self, *error: object) -> None:
         mode.recording = mode.before.pop()
+
+    def __call__(self, function: Any) -> Any:
+        decorated = super().__call__
+        if not isgeneratorfunction(function):
+            return decorated(function)
+
+        @wraps(function)
+        def items(*args: Any, **options: Any) -> Any:  # each is computed inside the block, and used outside
+            end = object()
+            step = decorated(partial(next, function(*args, **options), end))
+            while (item := step()) is not end:
+                yield item
+
+        return items
 
 
 class no_grad(_Recording):
@@ -65,6 +81,20 @@ class enable_grad(_Recording):
 
     def __init__(self) -> None:
         super().__init__(True)
+
+
+class inference_mode(_Recording):
+    """The same as `no_grad`, for predictions; with `mode` False the same as `enable_grad`.
+
+    >>> import minidl
+    >>> @inference_mode()
+    ... def predict(x): return x * 2
+    >>> predict(minidl.ones(1, requires_grad=True)).requires_grad
+    False
+    """
+
+    def __init__(self, mode: bool = True) -> None:
+        super().__init__(not mode)
 
 
 class set_grad_enabled(ContextDecorator):

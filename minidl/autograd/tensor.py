@@ -37,8 +37,10 @@ class Tensor:
 
     # tracked: whether operations on it are recorded; hooks: functions that see its gradient;
     # version: [when the memory was last changed in place], one list for all tensors that view that memory.
+    # Two are mostly left empty: after, functions called when .grad has grown; origin, detect_anomaly's note of where
+    # the tensor was computed.
     __slots__ = ("array", "grad", "tracked", "name", "op", "inputs", "arrays", "settings", "order", "hooks", "version",
-                 "__weakref__")  # fmt: skip
+                 "after", "origin", "__weakref__")  # fmt: skip
     __array_ufunc__ = None  # ndarray * tensor is the tensor's business
     __hash__ = object.__hash__  # == compares the numbers, but a dictionary looks for the tensor itself
 
@@ -51,6 +53,8 @@ class Tensor:
     settings: dict[str, Any] | None
     hooks: dict[Any, Callable[[Tensor, Tensor], Tensor | None]] | None
     version: list[int] | None
+    after: dict[Any, Callable[[Tensor], None]]
+    origin: str
 
     def __init__(self, array: Array, requires_grad: bool = False) -> None:
         if type(array) not in backend.modules:
@@ -153,6 +157,12 @@ class Tensor:
         result.version = self.shared_version()
         return result
 
+    def detach_(self) -> Tensor:
+        """Take this tensor itself out of the graph."""
+        self.op = self.inputs = self.arrays = self.settings = None
+        self.tracked, self.order = False, 0
+        return self
+
     @property
     def data(self) -> Tensor:
         """A detached tensor on the same memory; assigning a tensor gives this one its memory."""
@@ -193,7 +203,8 @@ class Tensor:
         return format(self.item(), spec) if spec else str(self)
 
     def __repr__(self) -> str:
-        text = np.array2string(backend.to_device(self.array, "cpu"), separator=", ", prefix="tensor(")
+        with np.printoptions(**backend.print_options):
+            text = np.array2string(backend.to_device(self.array, "cpu"), separator=", ", prefix="tensor(")
         notes = [] if self.device == "cpu" else [f"device='{self.device}'"]
         if self.dtype not in (backend.get_default_dtype(), np.dtype(np.int64), np.dtype(np.bool)):
             notes.append(f"dtype={self.dtype}")
@@ -227,6 +238,16 @@ class Tensor:
         """Call `hook(gradient)` in each backward pass; what it returns, if not None, replaces the gradient."""
         return self._add_hook(lambda _, gradient: hook(gradient))
 
+    def register_post_accumulate_grad_hook(self, hook: Callable[[Tensor], None]) -> RemovableHandle:
+        """Call `hook(tensor)` whenever a backward pass has added to `.grad` of this leaf, say to take its step at once.
+
+        RuntimeError for a computed tensor, and for one that does not require a gradient.
+        """
+        if self.op is not None or not self.tracked:
+            raise RuntimeError("only a leaf that requires a gradient collects it in .grad: this tensor is none")
+        self.after = getattr(self, "after", {})
+        return RemovableHandle(self.after, hook)
+
     def retain_grad(self) -> None:
         """Keep the gradient of this computed tensor in `.grad`; leaves do so anyway."""
         if not self.is_leaf:
@@ -252,8 +273,9 @@ class Tensor:
     def until_now(self) -> Tensor:
         """This tensor in its present state, for `become`: the state lives on as an input of what comes after."""
         old = Tensor(self.array)
-        for slot in ("name", "tracked", "op", "inputs", "arrays", "settings", "order", "hooks", "version"):
-            setattr(old, slot, getattr(self, slot))
+        for slot in ("name", "tracked", "op", "inputs", "arrays", "settings", "order", "hooks", "version", "origin"):
+            if hasattr(self, slot):
+                setattr(old, slot, getattr(self, slot))
         return old
 
     def become(self, result: Tensor) -> Tensor:
@@ -276,6 +298,8 @@ class Tensor:
         self.hooks = {handle: hook for handle, hook in (self.hooks or {}).items() if hook is _keep_grad}
         self.op, self.inputs, self.arrays, self.settings = result.op, result.inputs, result.arrays, result.settings
         self.version = [self.order]
+        if hasattr(result, "origin"):
+            self.origin = result.origin
         return self
 
     if TYPE_CHECKING:  # ops/operators.py gives Tensor its operators and the other methods
@@ -283,22 +307,11 @@ class Tensor:
         def __getattr__(self, name: str) -> Any: ...
         def __getitem__(self, index: Any) -> Tensor: ...
         def __setitem__(self, index: Any, value: Any) -> None: ...
-        def __add__(self, other: Any) -> Tensor: ...
-        def __sub__(self, other: Any) -> Tensor: ...
-        def __mul__(self, other: Any) -> Tensor: ...
-        def __truediv__(self, other: Any) -> Tensor: ...
-        def __pow__(self, other: Any) -> Tensor: ...
-        def __matmul__(self, other: Any) -> Tensor: ...
-        def __radd__(self, other: Any) -> Tensor: ...
-        def __rsub__(self, other: Any) -> Tensor: ...
-        def __rmul__(self, other: Any) -> Tensor: ...
-        def __rtruediv__(self, other: Any) -> Tensor: ...
-        def __rpow__(self, other: Any) -> Tensor: ...
+        def _with(self, other: Any) -> Tensor: ...
         def __neg__(self) -> Tensor: ...
-        def __lt__(self, other: Any) -> Tensor: ...
-        def __le__(self, other: Any) -> Tensor: ...
-        def __gt__(self, other: Any) -> Tensor: ...
-        def __ge__(self, other: Any) -> Tensor: ...
+
+        __add__ = __sub__ = __mul__ = __truediv__ = __pow__ = __matmul__ = _with
+        __radd__ = __rsub__ = __rmul__ = __rtruediv__ = __rpow__ = __lt__ = __le__ = __gt__ = __ge__ = _with
 
 
 def _restored(kind: type[Tensor], array: Array, tracked: bool, name: str | None, grad: Tensor | None) -> Tensor:
@@ -316,6 +329,11 @@ def describe(x: Any) -> str:
     if isinstance(x, Tensor):
         return f"{x.name or 'a tensor'} {x.dtype} {x.shape}"
     return f"an array {x.dtype} {x.shape}" if hasattr(x, "dtype") else repr(x)[:40]
+
+
+def is_tensor(obj: Any) -> bool:
+    """Whether `obj` is a Tensor."""
+    return isinstance(obj, Tensor)
 
 
 def tensor(data: Any, dtype: Any = None, device: str | None = None, requires_grad: bool = False) -> Tensor:

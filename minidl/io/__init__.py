@@ -2,5 +2,3 @@
 
 from minidl.io.files import replacing
 from minidl.io.npz import load, save
-
-

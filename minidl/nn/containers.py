@@ -1,4 +1,4 @@
-"""Modules made of modules: one after the other, in a list, or by name.
+"""Modules made of modules, or of parameters: one after the other, in a list, or by name.
 
 The children are attributes like those of any module, named "0", "1", ... where they have no other name.
 """
@@ -10,7 +10,9 @@ from itertools import count, groupby
 from operator import index as as_index
 from typing import Any, Self
 
+from minidl.autograd import Tensor
 from minidl.nn.module import Module
+from minidl.nn.parameter import Parameter
 
 
 class _Numbered(Module, MutableSequence[Module]):
@@ -168,3 +170,114 @@ def _checked(module: Any) -> Module:
     if not isinstance(module, Module):
         raise TypeError(f"expected a Module, got {type(module).__name__}")
     return module
+
+
+class ParameterList(Module, MutableSequence[Any]):
+    """A list of parameters; tensors that are put in become parameters.
+
+    >>> from minidl import nn, ones
+    >>> weights = nn.ParameterList([ones(2), ones(3)])
+    >>> [tuple(w.shape) for w in weights], list(weights.state_dict())
+    ([(2,), (3,)], ['0', '1'])
+    """
+
+    def __init__(self, values: Iterable[Any] = ()) -> None:
+        self.extend(values or ())
+
+    def __len__(self) -> int:
+        return sum(name.isdecimal() for name in vars(self))
+
+    def __iter__(self) -> Iterator[Any]:
+        return (vars(self)[str(i)] for i in range(len(self)))
+
+    def __getitem__(self, index: Any) -> Any:
+        chosen = list(self)[index]
+        return type(self)(chosen) if isinstance(index, slice) else chosen
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        setattr(self, str(range(len(self))[index]), _as_parameter(value))
+
+    def __delitem__(self, index: Any) -> None:
+        self._refill([value for i, value in enumerate(self) if i not in _numbers(index, len(self))])
+
+    def insert(self, index: int, value: Any) -> None:
+        """Put `value` before the one at `index`."""
+        values = list(self)
+        values.insert(index, value)
+        self._refill(values)
+
+    def _refill(self, values: list[Any]) -> None:
+        for i in range(len(self)):
+            delattr(self, str(i))
+        for i, value in enumerate(values):
+            setattr(self, str(i), _as_parameter(value))
+
+    def append(self, value: Any) -> Self:  # type: ignore[override]
+        """Put `value` at the end, and return the list."""
+        setattr(self, str(len(self)), _as_parameter(value))
+        return self
+
+    def extend(self, values: Iterable[Any]) -> Self:  # type: ignore[override]
+        """Put each of `values` at the end, and return the list."""
+        for value in list(values):
+            self.append(value)
+        return self
+
+    def extra_repr(self) -> str:
+        return "\n".join(f"({i}): {_described(value)}" for i, value in enumerate(self))
+
+
+class ParameterDict(Module, MutableMapping[str, Any]):
+    """Parameters by name; tensors that are put in become parameters.
+
+    >>> from minidl import nn, ones
+    >>> nn.ParameterDict({"left": ones(2)})["left"].requires_grad
+    True
+    """
+
+    __eq__, __hash__ = object.__eq__, object.__hash__  # a mapping would compare its content
+
+    def __init__(self, parameters: Mapping[str, Any] | Iterable[tuple[str, Any]] | None = None) -> None:
+        self._keys: dict[str, None] = {}
+        self.update(parameters or {})
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._keys)
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def __getitem__(self, key: str) -> Any:
+        if key not in self._keys:
+            raise KeyError(f"ParameterDict has no parameter {key!r}; it has {', '.join(self) or 'none'}")
+        return vars(self)[key]
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self._check_new(key, "parameter", None, Parameter)
+        self._keys[key] = None
+        setattr(self, key, _as_parameter(value))
+
+    def __delitem__(self, key: str) -> None:
+        self[key]  # raises KeyError if it is not there
+        delattr(self, key)
+        del self._keys[key]
+
+    def extra_repr(self) -> str:
+        return "\n".join(f"({key}): {_described(value)}" for key, value in self.items())
+
+
+def _as_parameter(value: Any) -> Any:
+    return Parameter(value) if isinstance(value, Tensor) and not isinstance(value, Parameter) else value
+
+
+def _numbers(index: Any, length: int) -> range:
+    """The places that an index or a slice names in a list of `length`."""
+    places = range(length)[index]
+    return places if isinstance(places, range) else range(places, places + 1)
+
+
+def _described(value: Any) -> str:
+    if not isinstance(value, Tensor):
+        return f"Object of type: {type(value).__name__}"
+    kind = "Parameter" if isinstance(value, Parameter) else "Tensor"
+    return f"{kind} containing: [{value.dtype} of size {'x'.join(map(str, value.shape))}]"

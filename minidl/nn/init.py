@@ -53,6 +53,80 @@ def eye_(tensor: Tensor) -> Tensor:
     return _filled(tensor, np.eye(tensor.shape[0], tensor.shape[1]))
 
 
+def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
+    """Fill the weight (out, in, kernel ...) of a convolution so that it passes its input on, in each of the groups.
+
+    ValueError for other than 3 to 5 dimensions, or if `groups` does not divide the output channels.
+    """
+    if tensor.ndim not in (3, 4, 5):
+        raise ValueError(f"dirac_: expected the weight of a convolution, 3 to 5 dimensions, got shape {tensor.shape}")
+    outputs, inputs, *kernel = tensor.shape
+    if outputs % groups:
+        raise ValueError(f"dirac_: groups={groups} must divide the {outputs} output channels")
+    values, centre = np.zeros(tensor.shape), tuple(n // 2 for n in kernel)
+    for group in np.split(values, groups):
+        for d in range(min(len(group), inputs)):
+            group[(d, d, *centre)] = 1
+    return _filled(tensor, values)
+
+
+def orthogonal_(tensor: Tensor, gain: float = 1, generator: Generator | None = None) -> Tensor:
+    """Fill with gain times a random matrix whose rows, or columns if there are more rows, are orthonormal.
+
+    Dimensions after the first count as one.  ValueError for fewer than two.  Source: Saxe, McClelland and Ganguli,
+    "Exact solutions to the nonlinear dynamics of learning in deep linear neural networks", ICLR 2014.
+
+    >>> import minidl
+    >>> w = orthogonal_(minidl.zeros(2, 3))
+    >>> (w @ w.T).array.round(3) + 0.0
+    array([[1., 0.],
+           [0., 1.]], dtype=float32)
+    """
+    if tensor.ndim < 2:
+        raise ValueError(f"orthogonal_: expected at least 2 dimensions, got shape {tensor.shape}")
+    rows, columns = tensor.shape[0], math.prod(tensor.shape[1:])
+    q, r = np.linalg.qr(random_stream(generator).standard_normal((max(rows, columns), min(rows, columns))))
+    q = q * np.sign(np.diag(r))  # without this, not every orthogonal matrix would be as likely
+    return _filled(tensor, gain * (q if rows >= columns else q.T).reshape(tensor.shape))
+
+
+def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01, generator: Generator | None = None) -> Tensor:
+    """Draw a matrix from the normal distribution, and set the part `sparsity` of each column to zero.
+
+    ValueError for other than two dimensions.
+    Source: Martens, "Deep learning via Hessian-free optimization", ICML 2010, section 5.
+    """
+    if tensor.ndim != 2:
+        raise ValueError(f"sparse_: expected a matrix, got a tensor of shape {tensor.shape}")
+    stream = random_stream(generator)
+    values = stream.normal(0.0, std, tensor.shape)
+    zeros = math.ceil(sparsity * len(values))
+    for column in values.T:
+        column[stream.permutation(len(values))[:zeros]] = 0
+    return _filled(tensor, values)
+
+
+def trunc_normal_(
+    tensor: Tensor,
+    mean: float = 0.0,
+    std: float = 1.0,
+    a: float = -2.0,
+    b: float = 2.0,
+    generator: Generator | None = None,
+) -> Tensor:
+    """Draw from the normal distribution, again and again until every number lies between a and b.
+
+    ValueError where that would hardly ever happen: a and b on one side, more than 5 std from the mean.
+    """
+    if not a < b or a > mean + 5 * std or b < mean - 5 * std:
+        raise ValueError(f"trunc_normal_: hardly any number of mean {mean} and std {std} lies between {a} and {b}")
+    stream = random_stream(generator)
+    values = stream.normal(mean, std, tensor.shape)
+    while (outside := (values < a) | (values > b)).any():
+        values[outside] = stream.normal(mean, std, int(outside.sum()))
+    return _filled(tensor, values)
+
+
 def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
     """Draw evenly, with standard deviation gain · √(2 / (fan_in + fan_out)).
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from minidl.autograd import Tensor, no_grad
-from minidl.autograd.hooks import RemovableHandle
+from minidl.nn.hooks import Hooked
 from minidl.nn.parameter import Parameter
 from minidl.ops.creation import zeros_like
 
@@ -30,7 +30,7 @@ class IncompatibleKeys(NamedTuple):
         return f"IncompatibleKeys(missing_keys={self.missing_keys}, unexpected_keys={self.unexpected_keys})"
 
 
-class Module:
+class Module(Hooked):
     """A layer or a network: a function `forward` with parameters, and whatever modules it is made of.
 
     Subclasses set parameters and modules as attributes in `__init__` and compute in `forward`.  Calling a module
@@ -52,9 +52,7 @@ class Module:
     """
 
     training: bool = True
-    forward: Callable[..., Any]
     _buffer_names: Mapping[str, bool]  # name -> whether it is part of the state; only there if there are buffers
-    _hooked: bool = False
 
     # -- the call
 
@@ -69,36 +67,6 @@ class Module:
                 raise TypeError(f"{type(self).__name__}: expected a Tensor, got {came}") from error
             _name_the_layer(self, error)
             raise
-
-    def _forward_with_hooks(self, inputs: tuple[Any, ...], options: dict[str, Any]) -> Any:
-        for hook in list(self._hooks("_forward_pre_hooks").values()):
-            if (answer := hook(self, inputs)) is not None:
-                inputs = answer if isinstance(answer, tuple) else (answer,)
-        output = self.forward(*inputs, **options)
-        for hook in list(self._hooks("_forward_hooks").values()):
-            if (answer := hook(self, inputs, output)) is not None:
-                output = answer
-        return output
-
-    def _hooks(self, kind: str) -> dict[int, Callable[..., Any]]:
-        self._hooked = True
-        return vars(self).setdefault(kind, {})
-
-    def register_forward_pre_hook(self, hook: Callable[[Module, tuple[Any, ...]], Any]) -> RemovableHandle:
-        """Call `hook(module, inputs)` before each forward pass; what it returns, if not None, replaces the inputs."""
-        return RemovableHandle(self._hooks("_forward_pre_hooks"), hook)
-
-    def register_forward_hook(self, hook: Callable[[Module, tuple[Any, ...], Any], Any]) -> RemovableHandle:
-        """Call `hook(module, inputs, output)` after each forward pass; its result, if not None, is the output.
-
-        >>> from minidl import nn, ones
-        >>> layer = nn.Identity()
-        >>> handle = layer.register_forward_hook(lambda module, inputs, output: print(output.shape))
-        >>> _ = layer(ones(2, 3))
-        (2, 3)
-        >>> handle.remove()
-        """
-        return RemovableHandle(self._hooks("_forward_hooks"), hook)
 
     # -- what belongs to a module
 

@@ -1,79 +1,125 @@
-"""Functions that make tensors: of constants, ranges and random numbers.
+"""Functions that make tensors of constants and ranges, and of data that is there already.
 
-Random numbers are drawn on the host, so that a seed gives the same numbers on every device.
+Each takes `dtype`, `device` and `requires_grad`; where no dtype is named, it is the default floating one.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from minidl.autograd import Tensor
-from minidl.backend import Generator, get_default_dtype, random_stream, to_device
+from minidl import backend
+from minidl.autograd import Tensor, tensor
+from minidl.autograd.errors import raise_explained
+
+Maker = Callable[..., Tensor]
 
 
-def _finished(array: Any, dtype: Any, device: str | None, requires_grad: bool) -> Tensor:
-    array = np.asarray(array, dtype or get_default_dtype())
-    return Tensor(array if device is None else to_device(array, device), requires_grad)
+def made(make: Callable[..., Any], *arguments: Any, dtype: Any = None, device: str | None = None,
+         requires_grad: bool = False) -> Tensor:  # fmt: skip
+    """The tensor of what NumPy's function gives for the arguments; its errors become PyTorch's."""
+    try:
+        array = np.asarray(make(*arguments), dtype or backend.get_default_dtype())
+    except Exception as error:
+        raise_explained(error, make.__name__, arguments)
+    return Tensor(array if device is None else backend.to_device(array, device), requires_grad)
 
 
-def _shape(sizes: tuple[Any, ...]) -> tuple[int, ...]:
-    """zeros(2, 3) and zeros((2, 3)) mean the same."""
+def _shape(sizes: tuple[Any, ...], size: Any) -> tuple[int, ...]:
+    """zeros(2, 3), zeros((2, 3)) and zeros(size=(2, 3)) mean the same."""
+    sizes = sizes if size is None else (size,)
     return tuple(sizes[0]) if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)) else sizes
 
 
-def zeros(*size: Any, dtype: Any = None, device: str | None = None, requires_grad: bool = False) -> Tensor:
+def of_shape(make: Callable[..., Any]) -> Maker:
+    """The public function of one that makes an array of a shape and dtype, perhaps with a generator."""
+
+    def function(*sizes: Any, size: Any = None, generator: Any = None, dtype: Any = None, device: str | None = None,
+                 requires_grad: bool = False) -> Tensor:  # fmt: skip
+        dtype = np.dtype(dtype or backend.get_default_dtype())
+        arguments = _shape(sizes, size), dtype, *(() if generator is None else (generator,))
+        return made(make, *arguments, dtype=dtype, device=device, requires_grad=requires_grad)
+
+    function.__name__, function.__qualname__, function.__doc__ = make.__name__, make.__qualname__, make.__doc__
+    function.__module__ = make.__module__
+    return function
+
+
+@of_shape
+def zeros(shape: Any, dtype: Any) -> Any:
     """A tensor of zeros.
 
     >>> zeros(2, 3)
     tensor([[0., 0., 0.],
             [0., 0., 0.]])
     """
-    return _finished(np.zeros(_shape(size), dtype or get_default_dtype()), dtype, device, requires_grad)
+    return np.zeros(shape, dtype)
 
 
-def ones(*size: Any, dtype: Any = None, device: str | None = None, requires_grad: bool = False) -> Tensor:
+@of_shape
+def ones(shape: Any, dtype: Any) -> Any:
     """A tensor of ones."""
-    return _finished(np.ones(_shape(size), dtype or get_default_dtype()), dtype, device, requires_grad)
+    return np.ones(shape, dtype)
 
 
-def full(size: Any, fill_value: float, *, dtype: Any = None, device: str | None = None,
+@of_shape
+def empty(shape: Any, dtype: Any) -> Any:
+    """A tensor whose numbers are what its memory held before: fill it before you read it."""
+    return np.empty(shape, dtype)
+
+
+def full(size: Any, fill_value: Any, *, dtype: Any = None, device: str | None = None,
          requires_grad: bool = False) -> Tensor:  # fmt: skip
     """A tensor filled with one number, in its dtype: whole numbers give int64, True and False bool.
 
     >>> full((2,), 7)
     tensor([7, 7])
     """
-    array = np.full(size, fill_value)
-    return _finished(array, dtype or (None if array.dtype.kind == "f" else array.dtype), device, requires_grad)
+    number = np.asarray(fill_value)
+    dtype = dtype or (None if number.dtype.kind == "f" else number.dtype)
+    return made(np.full, tuple(size), number, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
-def zeros_like(x: Tensor, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
-    """Zeros of the shape, dtype and device of `x`."""
-    return zeros(x.shape, dtype=dtype or x.dtype, device=x.device, requires_grad=requires_grad)
-
-
-def ones_like(x: Tensor, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
-    """Ones of the shape, dtype and device of `x`."""
-    return ones(x.shape, dtype=dtype or x.dtype, device=x.device, requires_grad=requires_grad)
-
-
-def arange(start: float, end: float | None = None, step: float = 1, *, dtype: Any = None, device: str | None = None,
-           requires_grad: bool = False) -> Tensor:  # fmt: skip
+def arange(start: float = 0, end: float | None = None, step: float = 1, *, dtype: Any = None,
+           device: str | None = None, requires_grad: bool = False) -> Tensor:  # fmt: skip
     """The numbers from `start` (0 if only one is given) up to but without `end`: int64 if all are whole.
+
+    Raises RuntimeError for a step that does not lead from start to end.
 
     >>> arange(3)
     tensor([0, 1, 2])
     """
-    array = np.arange(start, step=step) if end is None else np.arange(start, end, step)
-    return _finished(array, dtype or (None if array.dtype.kind == "f" else np.int64), device, requires_grad)
+    numbers = [_number(x) for x in ((0, start, step) if end is None else (start, end, step))]
+    if dtype is None and not any(isinstance(x, float) for x in numbers):
+        dtype = np.int64
+    start, end, step = map(int, numbers) if dtype and np.dtype(dtype).kind != "f" else numbers
+    if not step or (end - start) * step < 0:
+        raise RuntimeError(f"arange: expected a step that leads from {start} to {end}, got {step}")
+    return made(np.arange, start, end, step, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
-def linspace(start: float, end: float, steps: int, *, dtype: Any = None, device: str | None = None,
-             requires_grad: bool = False) -> Tensor:  # fmt: skip
+def linspace(start: float, end: float, steps: int, **how: Any) -> Tensor:
     """`steps` numbers at equal distances from `start` to `end`, both included."""
-    return _finished(np.linspace(start, end, steps), dtype, device, requires_grad)
+    return made(np.linspace, _number(start), _number(end), steps, **how)
+
+
+def logspace(start: float, end: float, steps: int, base: float = 10.0, **how: Any) -> Tensor:
+    """base to the power of `steps` numbers at equal distances from `start` to `end`."""
+    return made(np.logspace, _number(start), _number(end), steps, True, base, **how)
+
+
+def _number(x: Any) -> Any:
+    return x.item() if isinstance(x, Tensor) else x
+
+
+def eye(n: int, m: int | None = None, **how: Any) -> Tensor:
+    """The n by m matrix (n by n without m) with ones on the diagonal and zeros elsewhere."""
+    return made(np.eye, n, m, **how)
+
+
+# -- of what is there ---------------------------------------------------------------------------------------------
 
 
 def from_numpy(array: np.ndarray[Any, Any]) -> Tensor:
@@ -83,29 +129,39 @@ def from_numpy(array: np.ndarray[Any, Any]) -> Tensor:
     return Tensor(array)
 
 
-# -- random numbers -----------------------------------------------------------------------------------------------
+def as_tensor(data: Any, dtype: Any = None, device: str | None = None) -> Tensor:
+    """`data` as a tensor, without a copy where none is needed: of a tensor itself, of an array one on its memory."""
+    if not isinstance(data, Tensor):
+        data = Tensor(data) if type(data) in backend.modules else tensor(data, dtype)
+    return data.to(device=device, dtype=dtype)
 
 
-def rand(*size: Any, generator: Generator | None = None, dtype: Any = None, device: str | None = None,
-         requires_grad: bool = False) -> Tensor:  # fmt: skip
-    """Numbers drawn evenly from 0 (included) to 1 (not)."""
-    return _finished(random_stream(generator).random(_shape(size)), dtype, device, requires_grad)
+# -- like another tensor ------------------------------------------------------------------------------------------
 
 
-def randn(*size: Any, generator: Generator | None = None, dtype: Any = None, device: str | None = None,
-          requires_grad: bool = False) -> Tensor:  # fmt: skip
-    """Numbers drawn from the normal distribution with mean 0 and variance 1."""
-    return _finished(random_stream(generator).standard_normal(_shape(size)), dtype, device, requires_grad)
+def beside(make: Maker) -> Maker:
+    """The method that makes a tensor as `make` does, in the dtype and on the device of its own if none are named."""
+
+    def method(x: Tensor, *arguments: Any, dtype: Any = None, device: str | None = None, **how: Any) -> Tensor:
+        return make(*arguments, dtype=dtype or x.dtype, device=device or x.device, **how)
+
+    return method
 
 
-def randint(low: int, high: Any = None, size: Any = None, *, generator: Generator | None = None, dtype: Any = None,
-            device: str | None = None) -> Tensor:  # fmt: skip
-    """Whole numbers drawn evenly from `low` (0 if left out) up to but without `high`: randint(low, high, size)."""
-    if size is None:
-        low, high, size = 0, low, high
-    return _finished(random_stream(generator).integers(low, high, size), dtype or np.int64, device, False)
+def like(make: Maker) -> Maker:
+    """The function that makes a tensor of the shape, dtype and device of another."""
+
+    def function(input: Tensor, **how: Any) -> Tensor:
+        return beside(make)(input, input.shape, **how)
+
+    function.__name__ = function.__qualname__ = f"{make.__name__}_like"
+    function.__doc__ = f"`{make.__name__}` in the shape of `input`, and in its dtype and on its device if none are named."
+    return function
 
 
-def randperm(n: int, *, generator: Generator | None = None, device: str | None = None) -> Tensor:
-    """The numbers 0 to n - 1 in random order."""
-    return _finished(random_stream(generator).permutation(n), np.int64, device, False)
+zeros_like, ones_like, empty_like = like(zeros), like(ones), like(empty)
+
+
+def full_like(input: Tensor, fill_value: Any, **how: Any) -> Tensor:
+    """`fill_value` in the shape of `input`, and in its dtype and on its device if none are named."""
+    return beside(full)(input, input.shape, fill_value, **how)

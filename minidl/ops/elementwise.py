@@ -1,6 +1,7 @@
-"""Ops that work entry by entry, with broadcasting: arithmetic, functions of one variable, comparisons.
+"""Ops that work entry by entry, with broadcasting: arithmetic, exponentials and logarithms, choices, rounding.
 
-Each is one paragraph: the function on arrays, then its derivatives.  The engine undoes the broadcasting.
+Each is the function on arrays, then its derivatives; `ufunc` names a function of NumPy.  The engine undoes the
+broadcasting.  Letters: g the gradient at the result, out the result, x and y the inputs.
 """
 
 from __future__ import annotations
@@ -8,22 +9,37 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from minidl import backend
 from minidl.autograd import Tensor, op
+from minidl.ops.logic import equal, greater, isfinite, isnan, less, logical_and, logical_not, not_equal  # noqa: F401
+from minidl.ops.ufunc import ufunc
 
 # -- arithmetic -----------------------------------------------------------------------------------------------
 
 
 @op
-def add(xp, x, y): return x + y
-add.vjps(lambda g, out, x, y: g,
-         lambda g, out, x, y: g)
+def add(xp, x, y, *, alpha=1): return x + y if alpha == 1 else x + _scaled(x, y, alpha)
+add.vjps(lambda g, out, x, y, alpha=1: g,
+         lambda g, out, x, y, alpha=1: g if alpha == 1 else g * alpha)
 
 
 @op
-def subtract(xp, x, y): return x - y
-subtract.vjps(lambda g, out, x, y: g,
-              lambda g, out, x, y: -g)
+def subtract(xp, x, y, *, alpha=1): return x - y if alpha == 1 else x - _scaled(x, y, alpha)
+subtract.vjps(lambda g, out, x, y, alpha=1: g,
+              lambda g, out, x, y, alpha=1: g * -alpha)
+
+
+def _scaled(x: Any, y: Any, alpha: Any) -> Any:
+    if isinstance(alpha, float) and _whole(x, y):
+        raise ValueError(f"the sum of whole numbers is whole: expected a whole alpha, got {alpha}")
+    return y * alpha
+
+
+def _whole(*values: Any) -> bool:
+    """Whether all of them are whole numbers or booleans."""
+    return all(x.dtype.kind != "f" if hasattr(x, "dtype") else not isinstance(x, float) for x in values)
 
 
 @op
@@ -39,8 +55,16 @@ divide.vjps(lambda g, out, x, y: g / y,
 
 
 @op
-def negative(xp, x): return -x
-negative.vjps(lambda g, out, x: -g)
+def reciprocal(xp, x): return 1.0 / x
+reciprocal.vjps(lambda g, out, x: -g * out * out)
+
+
+negative = ufunc("negative", lambda g, out, x: -g)
+
+
+def positive(input: Tensor) -> Tensor:
+    """+input, which is `input` itself."""
+    return input
 
 
 @op
@@ -56,74 +80,114 @@ def _one_less(y: Any) -> Any:
     return where(y == 0, 0.0, y - 1)
 
 
+sqrt = ufunc("sqrt", lambda g, out, x: g * 0.5 / out)
+square = ufunc("square", lambda g, out, x: g * 2 * x)
+
+
 @op
-def floor_divide(xp, x, y): return x // y
+def rsqrt(xp, x): return 1.0 / xp.sqrt(x)
+rsqrt.vjps(lambda g, out, x: g * -0.5 * out * out * out)
+
+
+def float_power(input: Any, exponent: Any) -> Tensor:
+    """input ** exponent, computed in float64 whatever the dtypes are."""
+    return power(*(astype(x, dtype="float64") if isinstance(x, Tensor) else float(x) for x in (input, exponent)))
+
+
+# -- division that rounds -------------------------------------------------------------------------------------
+
+
+@op
+def floor_divide(xp, x, y): return x // _divisor(x, y)
 floor_divide.vjps(lambda g, out, x, y: g * 0,  # flat wherever it has a derivative
                   lambda g, out, x, y: g * 0)
 
 
 @op
-def remainder(xp, x, y): return x % y
+def truncating_divide(xp, x, y):
+    if _whole(x, y):  # a float may be too short for the quotient
+        return (x - xp.fmod(x, _divisor(x, y))) // y
+    return xp.trunc(x / y)
+truncating_divide.vjps(lambda g, out, x, y: g * 0,
+                       lambda g, out, x, y: g * 0)
+
+
+@op
+def remainder(xp, x, y): return x % _divisor(x, y)  # it has the sign of y
 remainder.vjps(lambda g, out, x, y: g,
                lambda g, out, x, y: -g * (x // y))
 
 
-# -- functions of one variable --------------------------------------------------------------------------------
+@op
+def fmod(xp, x, y): return xp.fmod(x, _divisor(x, y))  # it has the sign of x
+fmod.vjps(lambda g, out, x, y: g,
+          lambda g, out, x, y: -g * trunc(x / y))
+
+
+def _divisor(x: Any, y: Any) -> Any:
+    """y, unless whole numbers would be divided by 0; on a GPU nobody looks, for the host would have to wait."""
+    if _whole(x, y) and isinstance(y, (np.ndarray, int)) and not np.all(y) and np.size(x):
+        raise ValueError("whole numbers cannot be divided by 0")
+    return y
+
+
+def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Tensor:
+    """input / other; `rounding_mode` "floor" rounds it down, "trunc" towards 0; RuntimeError for another word.
+
+    >>> import minidl
+    >>> div(minidl.tensor([-7, 7]), 2, rounding_mode="trunc")
+    tensor([-3,  3])
+    """
+    if rounding_mode is None:
+        return divide(input, other)
+    if rounding_mode not in ("floor", "trunc"):
+        raise RuntimeError(f'div: expected rounding_mode None, "floor" or "trunc", got {rounding_mode!r}')
+    return (floor_divide if rounding_mode == "floor" else truncating_divide)(input, other)
+
+
+# -- two products and a sum -----------------------------------------------------------------------------------
+
+
+def lerp(input: Any, end: Any, weight: Any) -> Tensor:
+    """input + weight·(end - input): the point that lies `weight` of the way from `input` to `end`."""
+    return add(input, multiply(subtract(end, input), weight))
+
+
+def addcmul(input: Any, tensor1: Any, tensor2: Any, *, value: float = 1) -> Tensor:
+    """input + value·tensor1·tensor2."""
+    return add(input, multiply(tensor1, tensor2), alpha=value)
+
+
+def addcdiv(input: Any, tensor1: Any, tensor2: Any, *, value: float = 1) -> Tensor:
+    """input + value·tensor1/tensor2."""
+    return add(input, divide(tensor1, tensor2), alpha=value)
+
+
+# -- exponentials and logarithms ------------------------------------------------------------------------------
+
+exp = ufunc("exp", lambda g, out, x: g * out)
+exp2 = ufunc("exp2", lambda g, out, x: g * out * math.log(2))
+expm1 = ufunc("expm1", lambda g, out, x: g * (out + 1))
+log = ufunc("log", lambda g, out, x: g / x)
+log2 = ufunc("log2", lambda g, out, x: g / (x * math.log(2)))
+log10 = ufunc("log10", lambda g, out, x: g / (x * math.log(10)))
+log1p = ufunc("log1p", lambda g, out, x: g / (x + 1))
+tanh = ufunc("tanh", lambda g, out, x: g * (1 - out * out))
+logaddexp = ufunc("logaddexp",
+                  lambda g, out, x, y: g * sigmoid(x - y),
+                  lambda g, out, x, y: g * sigmoid(y - x))
 
 
 @op
-def exp(xp, x): return xp.exp(x)
-exp.vjps(lambda g, out, x: g * out)
+def xlogy(xp, x, y): return x * xp.log(xp.where((x == 0) & (y == y), 1.0, y))  # 0 for x = 0, unless y is NaN
+xlogy.vjps(lambda g, out, x, y: g * log(where((x == 0) & (y <= 0), 1.0, y)),
+           lambda g, out, x, y: g * x / y)
 
 
-@op
-def expm1(xp, x): return xp.expm1(x)
-expm1.vjps(lambda g, out, x: g * (out + 1))
-
-
-@op
-def log(xp, x): return xp.log(x)
-log.vjps(lambda g, out, x: g / x)
-
-
-@op
-def log1p(xp, x): return xp.log1p(x)
-log1p.vjps(lambda g, out, x: g / (x + 1))
-
-
-@op
-def sqrt(xp, x): return xp.sqrt(x)
-sqrt.vjps(lambda g, out, x: g * 0.5 / out)
-
-
-@op
-def square(xp, x): return x * x
-square.vjps(lambda g, out, x: g * 2 * x)
-
-
-@op
-def abs(xp, x): return xp.abs(x)
-abs.vjps(lambda g, out, x: g * sign(x))
-
-
-@op
-def sign(xp, x): return xp.sign(x)
-sign.vjps(lambda g, out, x: g * 0)
-
-
-@op
-def sin(xp, x): return xp.sin(x)
-sin.vjps(lambda g, out, x: g * cos(x))
-
-
-@op
-def cos(xp, x): return xp.cos(x)
-cos.vjps(lambda g, out, x: -g * sin(x))
-
-
-@op
-def tanh(xp, x): return xp.tanh(x)
-tanh.vjps(lambda g, out, x: g * (1 - out * out))
+def logit(input: Tensor, eps: float | None = None) -> Tensor:
+    """log(input / (1 - input)), the inverse of sigmoid; with `eps`, input is first brought into [eps, 1 - eps]."""
+    input = input if eps is None else clamp(input, eps, 1 - eps)
+    return log(divide(input, subtract(1, input)))
 
 
 @op
@@ -132,16 +196,26 @@ sigmoid.vjps(lambda g, out, x: g * out * (1 - out))
 
 
 @op
-def relu(xp, x): return xp.maximum(x, 0)
-relu.vjps(lambda g, out, x: g * astype(out > 0, dtype=g.dtype))  # faster than a product with booleans
-
-
-@op
 def erf(xp, x): return backend.erf(xp, x)
 erf.vjps(lambda g, out, x: g * (2 / math.sqrt(math.pi)) * exp(-x * x))
 
 
+@op
+def erfc(xp, x): return backend.erfc(xp, x)
+erfc.vjps(lambda g, out, x: g * (-2 / math.sqrt(math.pi)) * exp(-x * x))
+
+
 # -- choosing -------------------------------------------------------------------------------------------------
+
+abs = ufunc("abs", lambda g, out, x: g * sign(x))
+copysign = ufunc("copysign",
+                 lambda g, out, x, y: g * sign(x) * sign(out),
+                 lambda g, out, x, y: g * 0)
+
+
+@op
+def relu(xp, x): return xp.maximum(x, 0)
+relu.vjps(lambda g, out, x: g * astype(out > 0, dtype=g.dtype))  # faster than a product with booleans
 
 
 @op
@@ -151,25 +225,31 @@ where.vjps(None,
            lambda g, out, condition, x, y: where(condition, 0.0, g))
 
 
-@op
-def maximum(xp, x, y): return xp.maximum(x, y)
-maximum.vjps(lambda g, out, x, y: where(x > y, g, where(x == y, g * 0.5, 0.0)),  # equals share the gradient
-             lambda g, out, x, y: where(x < y, g, where(x == y, g * 0.5, 0.0)))
-
-
-@op
-def minimum(xp, x, y): return xp.minimum(x, y)
-minimum.vjps(lambda g, out, x, y: where(x < y, g, where(x == y, g * 0.5, 0.0)),
-             lambda g, out, x, y: where(x > y, g, where(x == y, g * 0.5, 0.0)))
+maximum = ufunc("maximum",
+                lambda g, out, x, y: where(x == y, g * 0.5, where(x < y, 0.0, g)),  # equals share the gradient
+                lambda g, out, x, y: where(x == y, g * 0.5, where(x > y, 0.0, g)))
+minimum = ufunc("minimum",
+                lambda g, out, x, y: where(x == y, g * 0.5, where(x > y, 0.0, g)),
+                lambda g, out, x, y: where(x == y, g * 0.5, where(x < y, 0.0, g)))
+fmax = ufunc("fmax",  # the other number where one is NaN
+             lambda g, out, x, y: where((x >= y) | isnan(y), g, 0.0),
+             lambda g, out, x, y: where((x >= y) | isnan(y), 0.0, g))
+fmin = ufunc("fmin",
+             lambda g, out, x, y: where((x <= y) | isnan(y), g, 0.0),
+             lambda g, out, x, y: where((x <= y) | isnan(y), 0.0, g))
 
 
 @op
 def clip(xp, x, *, low, high): return xp.clip(x, low, high)
-clip.vjps(lambda g, out, x, low, high: where(x == out, g, 0.0))
+clip.vjps(lambda g, out, x, low, high: where(x == out, g, 0.0) if _in_order(low, high) else g * 0)
 
 
-def clamp(x: Tensor, min: Any = None, max: Any = None) -> Tensor:
-    """Every entry of `x` brought between `min` and `max`: numbers, tensors that broadcast with x, or None.
+def _in_order(low: Any, high: Any) -> bool:
+    return low is None or high is None or low <= high  # else every entry becomes `high`
+
+
+def clamp(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
+    """Every entry of `input` brought between `min` and `max`: numbers, tensors that broadcast with it, or None.
 
     Raises RuntimeError if both are None.
 
@@ -180,9 +260,34 @@ def clamp(x: Tensor, min: Any = None, max: Any = None) -> Tensor:
     if min is None and max is None:
         raise RuntimeError("clamp needs min, max or both")
     if not (hasattr(min, "shape") or hasattr(max, "shape")):
-        return clip(x, low=min, high=max)
-    x = x if min is None else where(less(x, min), min, x)  # not maximum: at the bound x has the whole gradient
+        return clip(input, low=min, high=max)
+    x = input if min is None else where(less(input, min), min, input)  # not maximum: x has all the gradient at a bound
     return x if max is None else where(greater(x, max), max, x)
+
+
+def clamp_min(input: Tensor, min: Any) -> Tensor:
+    """Every entry of `input`, but at least `min`."""
+    return clamp(input, min)
+
+
+def clamp_max(input: Tensor, max: Any) -> Tensor:
+    """Every entry of `input`, but at most `max`."""
+    return clamp(input, None, max)
+
+
+def heaviside(input: Tensor, values: Any) -> Tensor:
+    """1 where `input` is above 0, 0 where it is below, and `values` where it is 0."""
+    return where(input == 0, values, astype(input > 0, dtype=input.dtype))
+
+
+@op
+def finite(xp, x, *, nan, high, low): return xp.nan_to_num(x, nan=nan, posinf=high, neginf=low)
+finite.vjps(lambda g, out, x, nan, high, low: where(isfinite(x), g, 0.0))
+
+
+def nan_to_num(input: Tensor, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> Tensor:
+    """`input` with numbers for NaN, infinity and -infinity; for the last two, by default, the largest of the dtype."""
+    return finite(input, nan=nan or 0.0, high=posinf, low=neginf)
 
 
 # -- dtype and place ---------------------------------------------------------------------------------------------------
@@ -194,8 +299,8 @@ astype.vjps(lambda g, out, x, dtype: g)  # the engine gives every gradient the d
 
 
 @op
-def copied(xp, x): return x.copy(order="K")
-copied.vjps(lambda g, out, x: g)
+def copied(xp, x, *, order="K"): return x.copy(order=order)
+copied.vjps(lambda g, out, x, order="K": g)
 
 
 @op
@@ -203,17 +308,17 @@ def moved(xp, x, *, device, origin): return backend.to_device(x, device)
 moved.vjps(lambda g, out, x, device, origin: moved(g, device=origin, origin=device))
 
 
+def result_type(tensor1: Any, tensor2: Any) -> np.dtype[Any]:
+    """The dtype of the sum of two tensors, or of a tensor and a number."""
+    return add(*(Tensor(np.ones((1,)[: x.ndim], x.dtype)) if isinstance(x, Tensor) else x for x in (tensor1, tensor2))).dtype
+
+
 # -- rounding: flat wherever it has a derivative ------------------------------------------------------------------
 
-
-@op
-def floor(xp, x): return xp.floor(x)
-floor.vjps(lambda g, out, x: g * 0)
-
-
-@op
-def ceil(xp, x): return xp.ceil(x)
-ceil.vjps(lambda g, out, x: g * 0)
+floor = ufunc("floor", lambda g, out, x: g * 0)
+ceil = ufunc("ceil", lambda g, out, x: g * 0)
+trunc = ufunc("trunc", lambda g, out, x: g * 0)
+sign = ufunc("sign", lambda g, out, x: g * 0)
 
 
 @op
@@ -221,68 +326,6 @@ def round(xp, x, *, decimals=0): return xp.round(x, decimals)
 round.vjps(lambda g, out, x, decimals=0: g * 0)
 
 
-# -- comparisons and logic: no derivative -------------------------------------------------------------------------
-
-
-@op
-def equal(xp, x, y): return x == y
-
-
-@op
-def not_equal(xp, x, y): return x != y
-
-
-@op
-def less(xp, x, y): return x < y
-
-
-@op
-def less_equal(xp, x, y): return x <= y
-
-
-@op
-def greater(xp, x, y): return x > y
-
-
-@op
-def greater_equal(xp, x, y): return x >= y
-
-
-@op
-def logical_and(xp, x, y): return xp.logical_and(x, y)
-
-
-@op
-def logical_or(xp, x, y): return xp.logical_or(x, y)
-
-
-@op
-def logical_not(xp, x): return xp.logical_not(x)
-
-
-@op
-def bitwise_and(xp, x, y): return xp.bitwise_and(x, y)
-
-
-@op
-def bitwise_or(xp, x, y): return xp.bitwise_or(x, y)
-
-
-@op
-def bitwise_xor(xp, x, y): return xp.bitwise_xor(x, y)
-
-
-@op
-def bitwise_not(xp, x): return xp.invert(x)
-
-
-@op
-def isnan(xp, x): return xp.isnan(x)
-
-
-@op
-def isinf(xp, x): return xp.isinf(x)
-
-
-@op
-def isfinite(xp, x): return xp.isfinite(x)
+def frac(input: Tensor) -> Tensor:
+    """What is behind the point, with the sign of `input`."""
+    return subtract(input, trunc(input))

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from minidl.autograd import Tensor, op
-from minidl.backend import Generator, array_module, random_stream
-from minidl.ops.elementwise import clip, exp, log, maximum, multiply
+from minidl.backend import array_module, random_stream
+from minidl.ops.elementwise import clip, exp, log, maximum, multiply, sigmoid, where
 from minidl.ops.indexing import one_hot_float
 
 # -- linear ------------------------------------------------------------------------------------------------------
@@ -47,16 +47,21 @@ def _rows(x: Any) -> Any:
 
 @op
 def softmax(xp, x, *, axis):
-    e = xp.exp(x - x.max(axis=axis, keepdims=True))  # the shift changes nothing but avoids overflow
+    e = xp.exp(_shifted(x, axis))
     return e / e.sum(axis=axis, keepdims=True)
 softmax.vjps(lambda g, out, x, axis: out * (g - (g * out).sum(axis=axis, keepdims=True)))
 
 
 @op
 def log_softmax(xp, x, *, axis):
-    x = x - x.max(axis=axis, keepdims=True)
+    x = _shifted(x, axis)
     return x - xp.log(xp.exp(x).sum(axis=axis, keepdims=True))
 log_softmax.vjps(lambda g, out, x, axis: g - exp(out) * g.sum(axis=axis, keepdims=True))
+
+
+def _shifted(x: Any, axis: int) -> Any:
+    """x minus its largest entries along the axis: changes no softmax, but avoids overflow."""
+    return x - x.max(axis=axis, keepdims=True) if x.size else x.copy()
 
 
 @op
@@ -72,6 +77,19 @@ softmax_cross_entropy.vjps(
     lambda g, out, x, target:
         g[:, None] * (softmax(x, axis=1) - one_hot_float(target, classes=x.shape[1], dtype=x.dtype)),
     None)
+
+
+# -- activations -------------------------------------------------------------------------------------------------
+
+
+@op
+def softplus(xp, x): return xp.maximum(x, 0) + xp.log1p(xp.exp(-xp.abs(x)))  # log(1 + exp(x)), without overflow
+softplus.vjps(lambda g, out, x: g * sigmoid(x))
+
+
+@op
+def hardtanh(xp, x, *, low, high): return xp.clip(x, low, high)
+hardtanh.vjps(lambda g, out, x, low, high: where((x <= low) | (x >= high), 0.0, g))  # unlike clip's, 0 at the bounds
 
 
 # -- binary cross-entropy -------------------------------------------------------------------------------------------
@@ -113,11 +131,11 @@ def _scale(var: Any, w: Any, eps: float) -> Any:
     return (var + eps) ** -0.5 if w is None else (var + eps) ** -0.5 * w
 
 
-def dropout(x: Tensor, p: float = 0.5, training: bool = True, generator: Generator | None = None) -> Tensor:
+def dropout(x: Tensor, p: float = 0.5, training: bool = True, shape: tuple[int, ...] | None = None) -> Tensor:
     """Each entry of `x` is 0 with probability `p` and otherwise x / (1 - p), so that the mean stays what it was.
 
-    Without `training` it is x itself.  Raises ValueError for p outside 0 to 1.
-    Source: Srivastava et al., "Dropout", JMLR 15 (2014).
+    Without `training` it is x itself.  Entries that share one entry of `shape`, which broadcasts with that of x, share
+    their fate.  Raises ValueError for p outside 0 to 1.  Source: Srivastava et al., "Dropout", JMLR 15 (2014).
 
     >>> import minidl
     >>> _ = minidl.manual_seed(0)
@@ -128,6 +146,10 @@ def dropout(x: Tensor, p: float = 0.5, training: bool = True, generator: Generat
         raise ValueError(f"a dropout probability must be from 0 to 1, got {p}")
     if not training or p == 0:
         return x
-    kept = random_stream(generator).random(x.shape, dtype=np.float32) >= p
-    mask = kept.astype(x.dtype) * (1 / (1 - p) if p < 1 else 0.0)
-    return multiply(x, Tensor(array_module(x.array).asarray(mask)))
+    return multiply(x, random_mask(x, p, shape, 1 / (1 - p) if p < 1 else 0.0))
+
+
+def random_mask(x: Tensor, p: float, shape: tuple[int, ...] | None = None, value: float = 1.0) -> Tensor:
+    """A tensor of `shape` (that of x unless given), each entry 0 with probability `p` and otherwise `value`."""
+    kept = random_stream().random(x.shape if shape is None else shape, dtype=np.float32) >= p
+    return Tensor(array_module(x.array).asarray(kept.astype(x.dtype) * value))

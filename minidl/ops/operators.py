@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 
 from minidl import backend
-from minidl.autograd import Tensor, is_grad_enabled
+from minidl.autograd import Tensor, is_grad_enabled, tensor
 from minidl.autograd.errors import raise_explained
 from minidl.autograd.tensor import describe
+from minidl.ops import creation, indexing, logic, products, random, shapes, trigonometry
 from minidl.ops import elementwise as e
 from minidl.ops import functions as f
-from minidl.ops import indexing, products, shapes
 
 
 def _swapped(op: Callable[..., Tensor]) -> Callable[..., Tensor]:
@@ -25,23 +25,28 @@ def _swapped(op: Callable[..., Tensor]) -> Callable[..., Tensor]:
     return lambda x, y: op(y, x)
 
 
+def _like(op: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """`x.view_as(y)`: the op with the shape of another tensor."""
+    return lambda x, other: op(x, shape=other.shape)
+
+
 def _comparison(op: Callable[..., Tensor]) -> Callable[..., Any]:
     """== and != with something that holds no numbers (None, a string) is Python's business."""
     return lambda x, y: op(x, y) if isinstance(y, (Tensor, Number, np.ndarray)) else NotImplemented
 
 
-def _in_place(op: Callable[..., Tensor]) -> Callable[..., Tensor]:
+def in_place(op: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """The in-place form of an op: x takes the result's value, in the graph if it is recorded, else in its memory."""
 
     def method(x: Tensor, *others: Any, **settings: Any) -> Tensor:
-        recorded = is_grad_enabled() and any(getattr(y, "tracked", False) for y in (x, *others))
+        recorded = is_grad_enabled() and any(getattr(y, "tracked", False) for y in (x, *others, *settings.values()))
         before = x.until_now() if recorded else x
         result = op(before, *(before if other is x else other for other in others), **settings)
         if result.shape != x.shape:
             raise RuntimeError(f"an in-place change cannot turn shape {x.shape} into {result.shape}")
-        if not np.can_cast(result.dtype, x.dtype, "same_kind"):
+        if not backend.can_cast(result.dtype, x.dtype):
             raise RuntimeError(f"an in-place change cannot store {result.dtype} in {describe(x)}: use .to() first")
-        if result.tracked:
+        if result.tracked or (recorded and x.tracked):
             return x.become(result if result.dtype == x.dtype else e.astype(result, dtype=x.dtype))
         x.array[...] = result.array
         x.mark_changed()
@@ -57,16 +62,17 @@ def _setitem(x: Tensor, index: Any, value: Any) -> None:
     index = indexing.plain(index, x)
     if is_grad_enabled() and x.dtype.kind == "f" and (x.tracked or getattr(value, "tracked", False)):
         before = x.until_now()
-        x.become(indexing.replaced(before, before if value is x else value, index=index))
+        x.become(indexing.assigned(before, before if value is x else value, index))
     else:
+        *numbers, rest = indexing.steps(index)
         try:
-            x.array[index] = value.array if isinstance(value, Tensor) else value
+            (x.array[numbers[0]] if numbers else x.array)[rest] = value.array if isinstance(value, Tensor) else value
         except Exception as error:
             raise_explained(error, "x[index] = value", (x, value))
         x.mark_changed()
 
 
-def _copy_(x: Tensor, source: Any) -> Tensor:
+def _copy_(x: Tensor, source: Any, non_blocking: bool = False) -> Tensor:
     """Copy the numbers of `source`, from any device and dtype, into x."""
     _setitem(x, ..., source.to(x.device) if isinstance(source, Tensor) else source)
     return x
@@ -76,11 +82,17 @@ def _fill_(x: Tensor, value: Any) -> Tensor:
     return _copy_(x, value)
 
 
-def _to(x: Tensor, *where: Any, device: Any = None, dtype: Any = None) -> Tensor:
+def _filling(draw: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    return lambda x, *parameters, **named: _copy_(x, draw(x, *parameters, **named))
+
+
+def _to(x: Tensor, *where: Any, device: Any = None, dtype: Any = None, non_blocking: bool = False,
+        copy: bool = False) -> Tensor:  # fmt: skip
     """x on another device, in another dtype, or both: `x.to("cuda")`, `x.to(minidl.float64)`, `x.to(other)`.
 
-    It is x itself where nothing changes.
+    It is x itself where nothing changes, unless a `copy` is wanted; `non_blocking` changes nothing.
     """
+    given = x
     for target in where:
         if isinstance(target, Tensor):
             device, dtype = target.device, target.dtype
@@ -92,7 +104,17 @@ def _to(x: Tensor, *where: Any, device: Any = None, dtype: Any = None) -> Tensor
         x = e.astype(x, dtype=np.dtype(dtype))
     if device is not None and x.device != (place := backend.as_device(device)):
         x = e.moved(x, device=place, origin=x.device)
-    return x
+    return e.copied(x) if copy and x is given else x
+
+
+def _as(dtype: Any) -> Callable[..., Tensor]:
+    return lambda x: _to(x, np.dtype(dtype))
+
+
+def _stride(x: Tensor, dim: int | None = None) -> Any:
+    """How many entries apart neighbours along each dimension (or along `dim`) lie in memory."""
+    steps = tuple(step // x.array.itemsize for step in x.array.strides)
+    return steps if dim is None else steps[dim]
 
 
 def _iterate(x: Tensor) -> Any:
@@ -106,54 +128,87 @@ def reshape(x: Tensor, *shape: Any) -> Tensor:
     return shapes.reshape(x, shape=shape[0] if len(shape) == 1 and not isinstance(shape[0], int) else shape)
 
 
-OPERATORS: dict[str, Callable[..., Any]] = {
-    "__add__": e.add, "__radd__": _swapped(e.add), "__iadd__": _in_place(e.add),
-    "__sub__": e.subtract, "__rsub__": _swapped(e.subtract), "__isub__": _in_place(e.subtract),
-    "__mul__": e.multiply, "__rmul__": _swapped(e.multiply), "__imul__": _in_place(e.multiply),
-    "__truediv__": e.divide, "__rtruediv__": _swapped(e.divide), "__itruediv__": _in_place(e.divide),
-    "__floordiv__": e.floor_divide, "__rfloordiv__": _swapped(e.floor_divide),
-    "__mod__": e.remainder, "__rmod__": _swapped(e.remainder),
-    "__pow__": e.power, "__rpow__": _swapped(e.power),
-    "__matmul__": products.matmul, "__rmatmul__": _swapped(products.matmul),
-    "__neg__": e.negative, "__abs__": e.abs, "__invert__": e.bitwise_not,
-    "__and__": e.bitwise_and, "__rand__": e.bitwise_and, "__or__": e.bitwise_or, "__ror__": e.bitwise_or,
-    "__xor__": e.bitwise_xor, "__rxor__": e.bitwise_xor,
-    "__eq__": _comparison(e.equal), "__ne__": _comparison(e.not_equal),
-    "__lt__": e.less, "__le__": e.less_equal, "__gt__": e.greater, "__ge__": e.greater_equal,
-    "__getitem__": indexing.getitem, "__setitem__": _setitem, "__iter__": _iterate,
-    "__contains__": lambda x, y: bool(f.any(e.equal(x, y))),
+BINARY: dict[str, Callable[..., Tensor]] = {  # x + y, also with x a number, and x += y
+    "add": e.add, "sub": e.subtract, "mul": e.multiply, "truediv": e.divide, "floordiv": e.floor_divide,
+    "mod": e.remainder, "pow": e.power, "and": logic.bitwise_and, "or": logic.bitwise_or, "xor": logic.bitwise_xor,
+    "lshift": logic.left_shift, "rshift": logic.right_shift,
 }  # fmt: skip
 
-# Functions whose first argument is the tensor are methods under the same name ...
+OPERATORS: dict[str, Callable[..., Any]] = {
+    **{f"__{name}__": op for name, op in BINARY.items()},
+    **{f"__r{name}__": _swapped(op) for name, op in BINARY.items()},
+    **{f"__i{name}__": in_place(op) for name, op in BINARY.items()},
+    "__matmul__": products.matmul, "__rmatmul__": _swapped(products.matmul),
+    "__neg__": e.negative, "__pos__": e.positive, "__abs__": e.abs, "__invert__": logic.bitwise_not,
+    "__eq__": _comparison(logic.equal), "__ne__": _comparison(logic.not_equal),
+    "__lt__": logic.less, "__le__": logic.less_equal, "__gt__": logic.greater, "__ge__": logic.greater_equal,
+    "__getitem__": indexing.getitem, "__setitem__": _setitem, "__iter__": _iterate,
+    "__contains__": lambda x, y: bool(f.any(logic.equal(x, y))),
+}  # fmt: skip
+
+def _named(table: dict[Any, str]) -> dict[str, Callable[..., Any]]:
+    """The functions of modules by the names of their methods: `exp`, or `mul=multiply` where the method has another."""
+    return {
+        name.partition("=")[0]: getattr(module, name.rpartition("=")[2])
+        for module, names in table.items()
+        for name in names.split()
+    }
+
+
+# Functions that work entry by entry are methods, also in place: x.exp(), x.exp_().
+ENTRYWISE = _named({
+    e: """abs absolute=abs add addcdiv addcmul ceil clamp clip=clamp clamp_max clamp_min copysign div divide=div
+        true_divide=divide erf erfc exp exp2 expm1 float_power floor floor_divide fmax fmin fmod frac heaviside lerp log
+        log1p log2 log10 logaddexp logit maximum minimum mul=multiply multiply nan_to_num neg=negative negative
+        pow=power reciprocal relu remainder round rsqrt sigmoid sign sgn=sign sqrt square sub=subtract subtract tanh
+        trunc fix=trunc xlogy""",
+    logic: """bitwise_and bitwise_left_shift=left_shift bitwise_not bitwise_or bitwise_right_shift=right_shift
+        bitwise_xor eq=equal ge=greater_equal greater_equal gt=greater greater le=less_equal less_equal lt=less less
+        logical_and logical_not logical_or logical_xor ne=not_equal not_equal""",
+    trigonometry: """acos arccos=acos acosh arccosh=acosh asin arcsin=asin asinh arcsinh=asinh atan arctan=atan
+        atan2 arctan2=atan2 atanh arctanh=atanh cos cosh deg2rad hypot rad2deg sin sinc sinh tan""",
+})  # fmt: skip
+
+# Other functions whose first argument is the tensor are methods ...
 NAMES: dict[Any, str] = {
-    e: """abs ceil clamp cos erf exp expm1 floor isfinite isinf isnan log log1p logical_and logical_not logical_or
-        maximum minimum relu round sigmoid sign sin sqrt square tanh""",
-    f: "all amax amin any argmax argmin log_softmax logsumexp max mean min softmax std sum var",
+    e: "positive",
+    logic: "allclose equal=array_equal isclose isfinite isinf isnan",
+    random: "bernoulli multinomial",
+    f: """all amax amin aminmax any argmax argmin count_nonzero log_softmax logsumexp max mean min nanmean nansum norm
+        prod softmax std sum var""",
     products: "matmul",
-    shapes: "chunk expand flatten permute split squeeze swapaxes unsqueeze",
+    shapes: "chunk expand flatten permute split squeeze swapaxes unbind unsqueeze",
 }
 
-# ... and some under another.
+# ... and some methods are more than one function.
 METHODS: dict[str, Callable[..., Any]] = {
-    **{name: getattr(module, name) for module, names in NAMES.items() for name in names.split()},
-    "add": e.add, "sub": e.subtract, "mul": e.multiply, "div": e.divide, "pow": e.power, "neg": e.negative,
-    "eq": e.equal, "ne": e.not_equal, "lt": e.less, "le": e.less_equal, "gt": e.greater, "ge": e.greater_equal,
-    "reshape": reshape, "view": reshape, "transpose": shapes.swapaxes, "clone": e.copied,
+    **ENTRYWISE, **_named(NAMES),
+    "reshape": reshape, "reshape_as": _like(shapes.reshape), "view": reshape, "view_as": _like(shapes.reshape),
+    "broadcast_to": shapes.expand, "expand_as": _like(shapes.broadcast_to),
+    "transpose": shapes.swapaxes, "swapdims": shapes.swapaxes,
+    "clone": e.copied, "where": lambda x, condition, other: e.where(condition, x, other),
     "astype": lambda x, dtype: e.astype(x, dtype=np.dtype(dtype)), "to": _to,
     "cpu": lambda x: _to(x, "cpu"), "cuda": lambda x, index=None: _to(x, "cuda" if index is None else f"cuda:{index}"),
-    "float": lambda x: _to(x, np.float32), "double": lambda x: _to(x, np.float64),
-    "long": lambda x: _to(x, np.int64), "int": lambda x: _to(x, np.int32), "bool": lambda x: _to(x, np.bool),
+    "half": _as(np.float16), "float": _as(np.float32), "double": _as(np.float64), "bool": _as(np.bool),
+    "byte": _as(np.uint8), "char": _as(np.int8), "short": _as(np.int16), "int": _as(np.int32), "long": _as(np.int64),
+    "type": lambda x, dtype=None: str(x.dtype) if dtype is None else _to(x, np.dtype(dtype)), "type_as": _to,
+    "contiguous": lambda x: x if x.is_contiguous() else e.copied(x, order="C"),
+    "new_tensor": creation.beside(tensor), "new_full": creation.beside(creation.full),
+    "new_empty": creation.beside(creation.empty), "new_ones": creation.beside(creation.ones),
+    "new_zeros": creation.beside(creation.zeros), **{name: _filling(draw) for name, draw in random.FILLINGS.items()},
+    "nelement": Tensor.numel, "ndimension": Tensor.dim, "is_floating_point": lambda x: x.dtype.kind == "f",
+    "stride": _stride, "is_contiguous": lambda x: x.array.flags.c_contiguous,
+    "element_size": lambda x: x.array.itemsize, "data_ptr": lambda x: backend.address(x.array),
     "copy_": _copy_, "fill_": _fill_, "zero_": lambda x: _fill_(x, 0),
 }  # fmt: skip
 
-IN_PLACE = "add sub mul div clamp"  # methods that also have an in-place form: add_, sub_, ...
-
-PROPERTIES: dict[str, Callable[[Tensor], Tensor]] = {
+PROPERTIES: dict[str, Callable[[Tensor], Any]] = {
+    "is_cuda": lambda x: x.device.type == "cuda",
     "T": lambda x: shapes.transpose(x, axes=tuple(range(x.ndim))[::-1]),
-    "mT": lambda x: shapes.swapaxes(x, -1, -2),
+    "mT": lambda x: shapes.swapaxes(shapes.matrices("mT", x), -1, -2),
 }
 
-METHODS |= {f"{name}_": _in_place(METHODS[name]) for name in IN_PLACE.split()}
+METHODS |= {f"{name}_": in_place(METHODS[name]) for name in ENTRYWISE}
 for _name, _function in {**OPERATORS, **METHODS}.items():
     setattr(Tensor, _name, _function)
 for _name, _function in PROPERTIES.items():

@@ -14,8 +14,8 @@ matrix_product.vjps(lambda g, out, x, y: matrix_product(g, swapaxes(y, -1, -2)),
                     lambda g, out, x, y: matrix_product(swapaxes(x, -1, -2), g))
 
 
-def matmul(x: Any, y: Any) -> Tensor:
-    """The matrix product of `x` (..., n, k) and `y` (..., k, m): (..., n, m), leading dimensions broadcast.
+def matmul(input: Any, other: Any) -> Tensor:
+    """The matrix product of `input` (..., n, k) and `other` (..., k, m): (..., n, m), leading dimensions broadcast.
 
     A vector counts as a row on the left and as a column on the right, and its dimension goes away again.
     Raises RuntimeError if the inner lengths differ, or for a number.
@@ -24,6 +24,7 @@ def matmul(x: Any, y: Any) -> Tensor:
     >>> matmul(minidl.ones(2, 3), minidl.ones(3)).shape
     (2,)
     """
+    x, y = input, other
     if not (hasattr(x, "ndim") and hasattr(y, "ndim")):
         raise TypeError(f"matmul: expected two tensors, got {type(x).__name__} and {type(y).__name__}; numbers use *")
     if not (x.ndim and y.ndim):

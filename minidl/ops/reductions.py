@@ -9,8 +9,11 @@ import math
 from typing import Any
 
 from minidl.autograd import op
-from minidl.ops.elementwise import equal, exp
-from minidl.ops.shapes import spread
+from minidl.ops.along import BACKWARDS, cut
+from minidl.ops.elementwise import exp
+from minidl.ops.logic import equal
+from minidl.ops.scans import EARLIER, FIRST, cumulative_product
+from minidl.ops.shapes import concatenate, spread
 
 
 def _kept(reduced: Any, x: Any, axis: Any) -> Any:
@@ -41,11 +44,28 @@ mean.vjps(lambda g, out, x, axis=None, keepdims=False: spread(_kept(g, x, axis) 
 
 
 @op
+def prod(xp, x, *, axis=None, keepdims=False):
+    return x.prod(axis=axis, keepdims=keepdims, dtype=None if x.dtype.kind == "f" else "int64")
+prod.vjps(lambda g, out, x, axis=None, keepdims=False:
+          _kept(g, x, axis) * (_others(x.reshape(-1), 0).reshape(x.shape) if axis is None else _others(x, axis)))
+
+
+def _others(x: Any, axis: int) -> Any:
+    """At each entry the product of the others along `axis`; no division, for an entry may be 0."""
+    return _before(x, axis) * cut(_before(cut(x, axis, BACKWARDS), axis), axis, BACKWARDS)
+
+
+def _before(x: Any, axis: int) -> Any:
+    """At each entry the product of those before it along `axis`, which of none is 1."""
+    return concatenate(cut(x, axis, FIRST) ** 0, cut(cumulative_product(x, axis=axis), axis, EARLIER), axis=axis)
+
+
+@op
 def var(xp, x, *, axis=None, keepdims=False, correction=1):
     return xp.square(x - x.mean(axis=axis, keepdims=True)).sum(axis=axis, keepdims=keepdims) / (
         max(_count(x, axis) - correction, 0))
 var.vjps(lambda g, out, x, axis=None, keepdims=False, correction=1:
-         _kept(g, x, axis) * 2 / max(_count(x, axis) - correction, 0) * (x - mean(x, axis=axis, keepdims=True)))
+         _kept(g, x, axis) * 2 / (_count(x, axis) - correction) * (x - mean(x, axis=axis, keepdims=True)))
 
 
 @op
@@ -66,7 +86,7 @@ def _shared(g: Any, out: Any, x: Any, axis: Any) -> Any:
 
 @op
 def logsumexp(xp, x, *, axis=None, keepdims=False):
-    top = x.max(axis=axis, keepdims=True)
+    top = x.max(axis=axis, keepdims=True) if x.size else 0
     top = xp.where(xp.isfinite(top), top, 0)  # all -inf: the result is -inf, not NaN
     total = xp.log(xp.exp(x - top).sum(axis=axis, keepdims=True)) + top
     return total if keepdims else xp.squeeze(total, axis=axis)

@@ -1,26 +1,38 @@
 """Optimizers: how the gradient changes the weights.
 
-`descent` holds gradient descent and momentum, `adaptive` the methods with a rate for each weight; `optimizer`
-is what they share, `flat` and `runner` make their steps fast.
+`descent` holds gradient descent, momentum and averaging, `adaptive` the methods with a rate for each weight from
+AdaGrad to AdamW, `adam_family` variants of Adam, `signs` what looks only at signs, `muon` and `lbfgs` what looks at
+matrices and at curvature.  `optimizer` is what they share, `flat` and `runner` make their steps fast;
+`lr_scheduler` and `swa_utils` are used beside an optimizer.  PyTorch's options `foreach`, `fused` and `capturable` are
+accepted and change nothing: every step is fused.
 """
 
 from __future__ import annotations
 
 import re
 
+from minidl.optim import lr_scheduler
+from minidl.optim.adam_family import Adamax, NAdam, RAdam
 from minidl.optim.adaptive import Adadelta, Adagrad, Adam, AdamW, RMSprop
-from minidl.optim.descent import SGD, Momentum, Nesterov
+from minidl.optim.descent import ASGD, SGD, Momentum, Nesterov
+from minidl.optim.lbfgs import LBFGS
+from minidl.optim.muon import Muon
 from minidl.optim.optimizer import Optimizer
+from minidl.optim.signs import Lion, Rprop
 
 __all__ = [
-    "SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Momentum", "Nesterov", "Optimizer", "RMSprop", "by_name",
-    "describe",
+    "ASGD", "LBFGS", "SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "Lion", "Momentum", "Muon", "NAdam",
+    "Nesterov", "Optimizer", "RAdam", "RMSprop", "Rprop", "by_name", "describe", "lr_scheduler",
 ]  # fmt: skip
 
-# The classical line, in the order in which each fixes a fault of an earlier one.
+# The classical line, in the order in which each fixes a fault of an earlier one; then its branches.
 by_name: dict[str, type[Optimizer]] = {
-    kind.__name__.lower(): kind for kind in (SGD, Momentum, Nesterov, Adagrad, RMSprop, Adadelta, Adam, AdamW)
-}
+    kind.__name__.lower(): kind
+    for kind in (
+        SGD, Momentum, Nesterov, Adagrad, RMSprop, Adadelta, Adam, AdamW,
+        ASGD, Rprop, Adamax, NAdam, RAdam, Lion, Muon, LBFGS,
+    )
+}  # fmt: skip
 
 
 def describe() -> list[dict[str, str]]:
@@ -28,7 +40,7 @@ def describe() -> list[dict[str, str]]:
 
     The columns: "name", "source", "fixes", "strengths", "weaknesses", "use when", "recommended lr".
 
-    >>> [row["name"] for row in describe()]
+    >>> [row["name"] for row in describe()][:8]
     ['sgd', 'momentum', 'nesterov', 'adagrad', 'rmsprop', 'adadelta', 'adam', 'adamw']
     >>> describe()[6]["use when"]
     'you do not know better: the safe default.'

@@ -28,8 +28,7 @@ class Adagrad(Optimizer):
     Use when: features are sparse, or the problem is convex.
 
     `lr_decay` lets lr fall to lr / (1 + (t - 1) · lr_decay), which is PyTorch's, not the paper's, and 0 by default.
-    Learning rate recommended for the MNIST network 784-128-10 at batch size 64: 0.03.  `foreach` and `fused`
-    change nothing: every step is fused.
+    Learning rate recommended for the MNIST network 784-128-10 at batch size 64: 0.03.
 
     >>> import minidl
     >>> w = minidl.tensor([0.0, 0.0], requires_grad=True)
@@ -44,21 +43,13 @@ class Adagrad(Optimizer):
     state_names: ClassVar[dict[str, str | None]] = {"s": "sum"}
 
     def __init__(
-        self,
-        params: Iterable[Any],
-        lr: float = 1e-2,
-        lr_decay: float = 0,
-        weight_decay: float = 0,
-        initial_accumulator_value: float = 0,
-        eps: float = 1e-10,
-        *,
-        foreach: bool | None = None,
-        maximize: bool = False,
-        fused: bool | None = None,
-    ) -> None:
-        options = dict(lr=lr, lr_decay=lr_decay, eps=eps, weight_decay=weight_decay)
+        self, params: Iterable[Any], lr: float = 1e-2, lr_decay: float = 0, weight_decay: float = 0,
+        initial_accumulator_value: float = 0, eps: float = 1e-10, foreach: bool | None = None, *,
+        maximize: bool = False, differentiable: bool = False, fused: bool | None = None,
+    ) -> None:  # fmt: skip
+        options = dict(lr=lr, lr_decay=lr_decay, eps=eps, weight_decay=weight_decay, maximize=maximize)
         options["initial_accumulator_value"] = initial_accumulator_value
-        super().__init__(params, {**options, "maximize": maximize})
+        super().__init__(params, options, differentiable)
 
     @staticmethod
     def rule(xp, w, g, s, *, t, lr, lr_decay, eps):
@@ -80,8 +71,7 @@ class RMSprop(Optimizer):
 
     `alpha` is ρ: 0.99 in PyTorch, 0.9 in the lecture, which prints no ε.  `momentum` remembers the divided gradients
     as b; `centered` divides by the standard deviation instead (Graves 2013, with ε inside the root).
-    Learning rate recommended for the MNIST network 784-128-10 at batch size 64: 0.001.  `foreach` changes nothing:
-    every step is fused.
+    Learning rate recommended for the MNIST network 784-128-10 at batch size 64: 0.001.
 
     >>> import minidl
     >>> w = minidl.tensor([0.0, 0.0], requires_grad=True)
@@ -95,20 +85,12 @@ class RMSprop(Optimizer):
     state_names: ClassVar[dict[str, str | None]] = {"s": "square_avg", "a": "grad_avg", "b": "momentum_buffer"}
 
     def __init__(
-        self,
-        params: Iterable[Any],
-        lr: float = 1e-2,
-        alpha: float = 0.99,
-        eps: float = 1e-8,
-        weight_decay: float = 0,
-        momentum: float = 0,
-        centered: bool = False,
-        *,
-        foreach: bool | None = None,
-        maximize: bool = False,
-    ) -> None:
-        options = dict(lr=lr, momentum=momentum, alpha=alpha, eps=eps)
-        super().__init__(params, {**options, "centered": centered, "weight_decay": weight_decay, "maximize": maximize})
+        self, params: Iterable[Any], lr: float = 1e-2, alpha: float = 0.99, eps: float = 1e-8,
+        weight_decay: float = 0, momentum: float = 0, centered: bool = False, capturable: bool = False,
+        foreach: bool | None = None, maximize: bool = False, differentiable: bool = False,
+    ) -> None:  # fmt: skip
+        options = dict(lr=lr, momentum=momentum, alpha=alpha, eps=eps, centered=centered, weight_decay=weight_decay)
+        super().__init__(params, {**options, "maximize": maximize}, differentiable)
 
     @staticmethod
     def rule(xp, w, g, s, *, lr, rho, eps):
@@ -138,7 +120,7 @@ class RMSprop(Optimizer):
         b = mu * b + g / root
         return dict(w=w - lr * b, s=s, a=a, b=b, rate=lr / root)
 
-    def select(self, group: Group) -> Rule:
+    def select(self, group: Group, t: int) -> Rule:
         if group["momentum"]:
             return self.centered_momentum_rule if group["centered"] else self.momentum_rule
         return self.centered_rule if group["centered"] else self.rule
@@ -156,8 +138,7 @@ class Adadelta(Optimizer):
     Use when: nothing should be tuned.
 
     `lr` is PyTorch's, 1.0 by default, which is the paper's rule; the paper's experiments use rho = 0.95, PyTorch 0.9.
-    Learning rate recommended for the MNIST network 784-128-10 at batch size 64: 1.  `foreach` changes nothing:
-    every step is fused.
+    Learning rate recommended for the MNIST network 784-128-10 at batch size 64: 1.
 
     >>> import minidl
     >>> w = minidl.tensor([0.0, 0.0], requires_grad=True)
@@ -171,18 +152,11 @@ class Adadelta(Optimizer):
     state_names: ClassVar[dict[str, str | None]] = {"s": "square_avg", "u": "acc_delta"}
 
     def __init__(
-        self,
-        params: Iterable[Any],
-        lr: float = 1.0,
-        rho: float = 0.9,
-        eps: float = 1e-6,
-        weight_decay: float = 0,
-        *,
-        foreach: bool | None = None,
-        maximize: bool = False,
-    ) -> None:
-        options = dict(lr=lr, rho=rho, eps=eps, weight_decay=weight_decay)
-        super().__init__(params, {**options, "maximize": maximize})
+        self, params: Iterable[Any], lr: float = 1.0, rho: float = 0.9, eps: float = 1e-6, weight_decay: float = 0,
+        foreach: bool | None = None, *, capturable: bool = False, maximize: bool = False, differentiable: bool = False,
+    ) -> None:  # fmt: skip
+        options = dict(lr=lr, rho=rho, eps=eps, weight_decay=weight_decay, maximize=maximize)
+        super().__init__(params, options, differentiable)
 
     @staticmethod
     def rule(xp, w, g, s, u, *, lr, rho, eps):
@@ -203,8 +177,7 @@ class Adam(Optimizer):
 
     The paper's defaults.  `amsgrad` divides by the largest v so far (Reddi, Kale and Kumar 2018); as in PyTorch
     that is bias-corrected, which the paper leaves out.  `decoupled_weight_decay` makes it `AdamW`.  Learning rate
-    recommended for the MNIST network 784-128-10 at batch size 64: 0.001.  `foreach` and `fused` change nothing:
-    every step is fused.
+    recommended for the MNIST network 784-128-10 at batch size 64: 0.001.
 
     >>> import minidl
     >>> w = minidl.tensor([0.0, 0.0], requires_grad=True)
@@ -221,21 +194,13 @@ class Adam(Optimizer):
     state_names: ClassVar[dict[str, str | None]] = {"m": "exp_avg", "v": "exp_avg_sq", "v_max": "max_exp_avg_sq"}
 
     def __init__(
-        self,
-        params: Iterable[Any],
-        lr: float = 1e-3,
-        betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8,
-        weight_decay: float = 0,
-        amsgrad: bool = False,
-        *,
-        foreach: bool | None = None,
-        maximize: bool = False,
-        fused: bool | None = None,
+        self, params: Iterable[Any], lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8,
+        weight_decay: float = 0, amsgrad: bool = False, *, foreach: bool | None = None, maximize: bool = False,
+        capturable: bool = False, differentiable: bool = False, fused: bool | None = None,
         decoupled_weight_decay: bool = False,
-    ) -> None:
+    ) -> None:  # fmt: skip
         options = dict(lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, amsgrad=amsgrad, maximize=maximize)
-        super().__init__(params, {**options, "decoupled_weight_decay": decoupled_weight_decay})
+        super().__init__(params, {**options, "decoupled_weight_decay": decoupled_weight_decay}, differentiable)
 
     @staticmethod
     def rule(xp, w, g, m, v, *, t, lr, b1, b2, eps):
@@ -256,18 +221,8 @@ class Adam(Optimizer):
         rate = lr / (xp.sqrt(v_hat) + eps)
         return dict(w=w - rate * m_hat, m=m, v=v, v_max=v_max, m_hat=m_hat, v_hat=v_hat, rate=rate)
 
-    def select(self, group: Group) -> Rule:
+    def select(self, group: Group, t: int) -> Rule:
         return self.amsgrad_rule if group["amsgrad"] else self.rule
-
-    def letters(self, group: Group, t: int) -> dict[str, Any]:
-        b1, b2 = group["betas"]
-        return super().letters(group, t) | {"b1": b1, "b2": b2}
-
-    def check(self, group: Group) -> None:
-        super().check(group)
-        betas = group["betas"]
-        if not isinstance(betas, (tuple, list)) or len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
-            raise ValueError(f"{type(self).__name__}: betas must be two numbers, 0 <= beta < 1, got {betas}")
 
 
 class AdamW(Adam):
@@ -290,16 +245,9 @@ class AdamW(Adam):
     """
 
     def __init__(
-        self,
-        params: Iterable[Any],
-        lr: float = 1e-3,
-        betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8,
-        weight_decay: float = 1e-2,
-        amsgrad: bool = False,
-        *,
-        maximize: bool = False,
-        foreach: bool | None = None,
-        fused: bool | None = None,
-    ) -> None:
-        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, maximize=maximize, decoupled_weight_decay=True)
+        self, params: Iterable[Any], lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8,
+        weight_decay: float = 1e-2, amsgrad: bool = False, *, maximize: bool = False, foreach: bool | None = None,
+        capturable: bool = False, differentiable: bool = False, fused: bool | None = None,
+    ) -> None:  # fmt: skip
+        options: dict[str, Any] = dict(maximize=maximize, differentiable=differentiable, decoupled_weight_decay=True)
+        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, **options)

@@ -43,7 +43,8 @@ class Piece(NamedTuple):
 class Flat:
     """Parameters of one dtype on one device, one behind the other, and what is remembered of them.
 
-    `labels` name the parameters in errors; `steps[i]` is how many steps parameter i has taken.
+    `labels` name the parameters in errors; `steps[i]` is how many steps parameter i has taken, `kept[i]` the numbers
+    that are remembered of it.
     """
 
     def __init__(self, params: Sequence[Parameter], labels: Sequence[str]) -> None:
@@ -57,6 +58,7 @@ class Flat:
         self.shapes, self.arrays = [a.shape for a in arrays], arrays
         self.memory: dict[str, Array] = {}
         self.steps = [0] * len(arrays)
+        self.kept: list[dict[str, float]] = [{}] * len(arrays)
         self.forget_plans()
 
     def forget_plans(self) -> None:
@@ -90,7 +92,7 @@ class Flat:
 
     def inherit(self, i: int, old: Flat, j: int) -> None:
         """Go on with parameter i where `old` stopped with its parameter j, which is the same."""
-        self.steps[i] = old.steps[j]
+        self.steps[i], self.kept[i] = old.steps[j], old.kept[j]
         for letter, memory in old.memory.items():
             self.part(self.remember(letter), i)[...] = backend.to_device(old.part(memory, j), self.device)
 
@@ -111,20 +113,23 @@ class Flat:
         )
 
     def runs(self, grads: Sequence[Array | None]) -> list[tuple[int, int]]:
-        """(first, last) of neighbours that have gradients and have taken equally many steps."""
+        """(first, last) of neighbours that have gradients, have taken equally many steps and kept the same numbers."""
         absent = [g is None for g in grads]
         if absent != self._absent:  # else those of the last time have all taken one step more
             self._absent, self._runs, first = absent, [], 0
-            steps = [None if g is None else t for g, t in zip(grads, self.steps, strict=True)]
-            for t, members in groupby(steps):
+            pasts = [(g is not None, t, kept) for g, t, kept in zip(grads, self.steps, self.kept, strict=True)]
+            for (moves, *_), members in groupby(pasts):
                 last = first + len(list(members))
-                if t is not None:
+                if moves:
                     self._runs.append((first, last))
                 first = last
         return self._runs
 
-    def apply(self, update: Update, letters: dict[str, float], grads: Sequence[Any], first: int, last: int) -> None:
-        """Take one step with the parameters `first` to `last` (exclusive)."""
+    def apply(
+        self, update: Update, letters: dict[str, float], grads: Sequence[Any], first: int, last: int,
+        kept: dict[str, float],
+    ) -> None:  # fmt: skip
+        """Take one step with the parameters `first` to `last` (exclusive), and remember the numbers `kept` of them."""
         run = update.runner(self.xp, self.dtype, letters)
         for piece in self._cut(first, last, update.memory, apart=run is None):
             if run is None:  # the rule may look at a parameter as a whole, so it gets each in its shape
@@ -145,6 +150,7 @@ class Flat:
                     array[...] = w[start : start + array.size].reshape(array.shape)
                     start += array.size
         self.steps[first:last] = [self.steps[first] + 1] * (last - first)
+        self.kept[first:last] = [kept] * (last - first)
         for p in self.params[first:last]:
             p.mark_changed()
 

@@ -6,6 +6,7 @@ A kind of optimizer is a class with a `rule`, the update as its paper prints it.
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, ClassVar
@@ -22,6 +23,7 @@ Group = dict[str, Any]
 _RANGES: dict[str, tuple[float, float]] = {
     "lr": (0, math.inf), "lr_decay": (0, math.inf), "weight_decay": (0, math.inf), "eps": (0, math.inf),
     "momentum": (0, math.inf), "alpha": (0, math.inf), "rho": (0, 1), "initial_accumulator_value": (0, math.inf),
+    "momentum_decay": (0, math.inf), "ns_steps": (0, 99),
 }  # fmt: skip
 
 
@@ -31,9 +33,10 @@ class Optimizer:
     A method of your own needs an `__init__` that hands its options to this one, and a `rule`, a pure function on
     arrays: `rule(xp, w, g, *memory, **letters)`.  What it remembers between steps is positional, starts at 0, and
     is returned under the same names with the new `w`; the numbers it needs are keyword-only: options of the
-    group, the number `t` of the step (from 1), or what `letters` adds.  A rule made of arithmetic and NumPy's ufuncs
-    runs in reused buffers, with the same bits as if it were called, or as one kernel on a GPU; one that does more
-    (conditions, sums, indexing) is called with each parameter in its shape.
+    group, the number `t` of the step (from 1), numbers `kept` from the step before, or what `letters` adds.  A rule
+    made of arithmetic and NumPy's ufuncs runs in reused buffers, with the same bits as if it were called, or as one
+    kernel on a GPU; one that does more (conditions, sums, products of matrices) is called with each parameter in its
+    shape.
 
     `params` is an iterable of tensors or (name, tensor) pairs, or a list of dictionaries, each with "params" and
     options of its own; `defaults` are the options of the others.  Weights are changed where they lie, so that
@@ -58,9 +61,14 @@ class Optimizer:
 
     rule: ClassVar[Rule]
     state_names: ClassVar[dict[str, str | None]] = {}  # letter: PyTorch's name in the state; None: not kept there
-    recommended_lr: ClassVar[float]  # for the MNIST network 784-128-10 at batch size 64
+    kept: ClassVar[tuple[str, ...]] = ()  # letters of numbers that are remembered of each parameter, as arrays are
+    decoupled = False  # weight decay apart from the gradient, unless an option says otherwise
+    stepped = False  # whether `step` was ever called: a schedule asks
+    recommended_lr: ClassVar[float]  # for the MNIST network 784-128-10; the class says at which batch size
 
-    def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
+    def __init__(self, params: Iterable[Any], defaults: dict[str, Any], differentiable: bool = False) -> None:
+        if differentiable:
+            raise RuntimeError(f"{type(self).__name__}: a step is not recorded, so differentiable=True cannot be had")
         if isinstance(params, (Parameter, str, set, frozenset)) or not isinstance(params, Iterable):
             raise TypeError(
                 "params must be an iterable of tensors in a fixed order, such as net.parameters() or [w, b], or a "
@@ -81,17 +89,21 @@ class Optimizer:
 
     # -- what a kind of optimizer may say itself
 
-    def select(self, group: Group) -> Rule:
-        """The rule for these options, where an option changes the rule."""
+    def select(self, group: Group, t: int) -> Rule:
+        """The rule for these options in step t of a parameter (from 1), where either changes the rule."""
         return self.rule
 
     def letters(self, group: Group, t: int) -> dict[str, Any]:
-        """The numbers that rules may ask for, by letter, in step t of a parameter (from 1)."""
-        return {**group, "t": t}
+        """The numbers that rules may ask for, by letter; `group` holds the options and the numbers `kept`."""
+        return {**group, "t": t, **dict(zip(("b1", "b2"), group.get("betas", ()), strict=False))}
 
     def start(self, group: Group, letter: str) -> float:
-        """The number that fills the memory `letter` before the first step."""
+        """The number that the memory `letter` holds before the first step."""
         return 0.0
+
+    def keep(self, letters: dict[str, Any]) -> dict[str, float]:
+        """The numbers `kept` for the next step, from the letters of this one."""
+        return {letter: letters[letter] for letter in self.kept}
 
     def check(self, group: Group) -> None:
         """Raise ValueError if an option is out of its range, or does not go with another."""
@@ -102,6 +114,9 @@ class Optimizer:
             if not (low <= float(value) <= high and math.isfinite(value)):
                 allowed = f"{low} <= {name} <= {high}" if high < math.inf else f"a finite {name} >= {low}"
                 raise ValueError(f"{type(self).__name__}: {name} = {value} is out of range, expected {allowed}")
+        betas = group.get("betas", (0, 0))
+        if not isinstance(betas, (tuple, list)) or len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
+            raise ValueError(f"{type(self).__name__}: betas must be two numbers, 0 <= beta < 1, got {betas}")
 
     # -- parameters
 
@@ -175,17 +190,19 @@ class Optimizer:
         `closure`, if given, is called first, to compute the loss and the gradients.  A gradient that does not fit
         its parameter raises RuntimeError before anything is changed.
         """
+        self.stepped = True
         loss = None if closure is None else closure()
         work = []
         for k, group in enumerate(self.param_groups):
             for flat in self._settled(k):
                 work.append((group, flat, [flat.gradient(i) for i in range(len(flat.params))]))
         for group, flat, grads in work:
-            update = self._update(group)
-            for letter in update.memory:
-                flat.remember(letter, self.start(group, letter))
             for first, last in flat.runs(grads):
-                flat.apply(update, self._numbers(update, group, flat.steps[first] + 1), grads, first, last)
+                update, letters = self._update(group, flat.steps[first] + 1), self._letters(group, flat, first)
+                for letter in update.memory:
+                    flat.remember(letter, self.start(group, letter))
+                kept = {letter: float(value) for letter, value in self.keep(letters).items()}
+                flat.apply(update, self._numbers(update, letters), grads, first, last, kept)
         return loss
 
     def preview(self, param: Any) -> dict[str, Any]:
@@ -205,30 +222,34 @@ class Optimizer:
         g = flat.gradient(i)
         if g is None:
             raise ValueError(f"{flat.labels[i]} has no gradient yet: call backward() first")
-        update, xp, w = self._update(group), flat.xp, flat.arrays[i]
+        update, xp, w = self._update(group, flat.steps[i] + 1), flat.xp, flat.arrays[i]
         memory = [
             flat.part(flat.memory[letter], i).copy() if letter in flat.memory
             else xp.full_like(w, self.start(group, letter))
             for letter in update.memory
         ]  # fmt: skip
-        results = update(xp, w.copy(), g.copy(), *memory, **self._numbers(update, group, flat.steps[i] + 1))
+        results = update(xp, w.copy(), g.copy(), *memory, **self._numbers(update, self._letters(group, flat, i)))
         for letter in ("w", *update.memory):  # in the dtype in which they will be kept
             results[letter] = xp.asarray(results[letter], dtype=w.dtype)
         return {name: xp.broadcast_to(xp.asarray(value, dtype=getattr(value, "dtype", w.dtype)), w.shape).copy()
                 for name, value in results.items()}  # fmt: skip
 
-    def _update(self, group: Group) -> Update:
+    def _update(self, group: Group, t: int = 1) -> Update:
         decay = ""
         if group.get("weight_decay", 0) != 0:
-            decay = "weights" if group.get("decoupled_weight_decay") else "gradient"
-        key = (self.select(group), bool(group.get("maximize")), decay)
+            decay = "weights" if group.get("decoupled_weight_decay", self.decoupled) else "gradient"
+        key = (self.select(group, t), bool(group.get("maximize")), decay)
         if key not in self._updates:
             self._updates[key] = Update(*key)
         return self._updates[key]
 
-    def _numbers(self, update: Update, group: Group, t: int) -> dict[str, float]:
+    def _letters(self, group: Group, flat: Flat, i: int) -> dict[str, Any]:
+        """The letters of the next step of parameter i."""
+        kept = {letter: flat.kept[i].get(letter, self.start(group, letter)) for letter in self.kept}
+        return self.letters({**group, **kept} if kept else group, flat.steps[i] + 1)
+
+    def _numbers(self, update: Update, letters: dict[str, Any]) -> dict[str, float]:
         """Python numbers, for NumPy's scalars would turn float32 weights to float64."""
-        letters = self.letters(group, t)
         try:
             return {name: float(letters[name]) for name in update.letters}
         except KeyError as missing:
@@ -250,7 +271,8 @@ class Optimizer:
             where = places(flats)
             for p in group["params"]:
                 flat, i = where[id(p)]
-                values = {"t": flat.steps[i]} | {letter: flat.part(m, i) for letter, m in flat.memory.items()}
+                arrays = {letter: flat.part(memory, i) for letter, memory in flat.memory.items()}
+                values = {"t": flat.steps[i], **flat.kept[i], **arrays}
                 named = {self._state_name(letter): value for letter, value in values.items()}
                 yield p, {name: x for name, x in named.items() if name is not None and flat.steps[i]}
 
@@ -262,10 +284,7 @@ class Optimizer:
 
         {"state": {0: {"step": 1, "exp_avg": array, ...}, ...}, "param_groups": [{"lr": 0.1, ..., "params": [0, ...]}]}
         """
-        state: dict[int, dict[str, Any]] = {}
-        for i, (_, values) in enumerate(self._states()):
-            if values:
-                state[i] = {name: x if isinstance(x, int) else x.copy() for name, x in values.items()}
+        state = {i: copy.deepcopy(values) for i, (_, values) in enumerate(self._states()) if values}
         groups, count = [], 0
         for group in self.param_groups:
             numbers = list(range(count, count + len(group["params"])))
@@ -296,6 +315,7 @@ class Optimizer:
             for p, letters in zip(group["params"], values, strict=True):
                 flat, i = where[id(p)]
                 flat.steps[i] = letters.pop("t")
+                flat.kept[i] = {letter: float(letters.pop(letter)) for letter in self.kept if letter in letters}
                 for letter, value in letters.items():
                     memory = flat.part(flat.remember(letter, self.start(group, letter)), i)
                     memory[...] = backend.to_device(value, flat.device)
@@ -318,7 +338,7 @@ class Optimizer:
 
     def _checked_state(self, group: Group, p: Any, saved: dict[str, Any]) -> dict[str, Any]:
         """What `saved` says of parameter p by letter, `t` among them; ValueError if that is not what the rule needs."""
-        memory = self._update(group).memory
+        memory = (*self._update(group).memory, *self.kept)
         letters = {self._state_name(letter): letter for letter in ("t", *self.state_names, *memory)}
         state: dict[str, Any] = {}
         for name, value in saved.items():
@@ -326,7 +346,7 @@ class Optimizer:
                 raise ValueError(f"the state holds {name!r}, which {type(self).__name__} does not remember")
             x = getattr(value, "array", value)  # of a Tensor
             state[letters[name]] = x = x if backend.array_module(x) is not np else np.asarray(x)
-            if x.shape != (() if letters[name] == "t" else p.array.shape):
+            if x.shape != (() if letters[name] in ("t", *self.kept) else p.array.shape):
                 raise ValueError(
                     f"{name!r} has shape {x.shape}, but its parameter {p.array.shape}: the parameters must come in "
                     "the order in which they were saved"

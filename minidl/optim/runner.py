@@ -257,7 +257,7 @@ class Program:
             values[i] = letters[name]
         for function, operands, result in self._on_numbers:
             values[result] = function(*[values[i] for i in operands])
-        return [values[i] for i in self._numbers]
+        return [float(values[i]) for i in self._numbers]
 
     def run(self, arrays: Sequence[Array]) -> None:
         """Update w and memory in `arrays`, which are [w, g, *memory], flat; the numbers are in `cells`."""

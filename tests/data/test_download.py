@@ -1,4 +1,4 @@
-"""Downloads from a real server on the loopback: whole, damaged, cut off, resumed, from another mirror, or not at all."""
+"""Downloads from a real server on the loopback: whole, damaged, cut off, resumed, from a second mirror, not at all."""
 
 import gzip
 import hashlib

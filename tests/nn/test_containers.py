@@ -1,4 +1,4 @@
-"""Sequential, ModuleList and ModuleDict do what PyTorch's do."""
+"""Sequential, ModuleList, ModuleDict, ParameterList and ParameterDict do what PyTorch's do."""
 
 from collections import OrderedDict
 
@@ -144,3 +144,51 @@ def test_layers_of_a_list_learn():
     net = Net()
     net(minidl.ones(1, 2)).sum().backward()
     assert len(list(net.parameters())) == 6 and all(p.grad is not None for p in net.parameters())
+
+
+def parameters(library):
+    return [library.ones(2), library.nn.Parameter(library.zeros(1, 3)), library.ones(1)]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda weights, library: weights.append(library.zeros(4)),
+        lambda weights, library: weights.extend([library.zeros(4), library.zeros(5)]),
+        lambda weights, library: weights.__setitem__(-1, library.zeros(7)),
+        lambda weights, library: weights.__iadd__([library.zeros(2, 2)]),
+    ],
+)
+def test_a_parameter_list_changes_as_pytorchs(change) -> None:
+    lists = []
+    for library in (minidl, torch):
+        weights = library.nn.ParameterList(parameters(library))
+        change(weights, library)
+        lists.append([(name, tuple(p.shape), p.requires_grad) for name, p in weights.named_parameters()])
+    assert lists[0] == lists[1]
+
+
+def test_a_parameter_list_is_a_list() -> None:
+    weights = nn.ParameterList(parameters(minidl))
+    first, last = weights[0], weights[-1]
+    del weights[1]
+    weights.insert(1, minidl.zeros(9))
+    assert [p.shape for p in weights] == [(2,), (9,), (1,)]
+    assert weights[0] is first and weights[2] is last
+    assert [p.shape for p in weights[1:]] == [(9,), (1,)]
+    with pytest.raises(IndexError):
+        weights[3]
+
+
+def test_a_parameter_dict_is_a_dictionary_whose_parameters_are_found() -> None:
+    shapes = []
+    for library in (minidl, torch):
+        weights = library.nn.ParameterDict({"a": library.ones(2), "b": library.nn.Parameter(library.ones(3))})
+        weights["c"] = library.ones(1)
+        del weights["a"]
+        weights.update({"d": library.ones(4)})
+        shapes.append([(name, tuple(p.shape)) for name, p in weights.named_parameters()])
+        assert list(weights.keys()) == ["b", "c", "d"] and "a" not in weights
+    assert shapes[0] == shapes[1]
+    with pytest.raises(KeyError, match="no parameter 'a'"):
+        nn.ParameterDict()["a"]

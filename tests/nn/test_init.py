@@ -115,3 +115,40 @@ def test_a_layer_without_inputs_can_be_made():
 def test_init_refuses(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_dirac_passes_the_input_on() -> None:
+    for shape, groups in (((4, 2, 3, 3), 2), ((3, 4, 3), 1), ((2, 2, 3, 3, 3), 1)):
+        ours, theirs = minidl.zeros(shape), torch.zeros(shape)
+        np.testing.assert_array_equal(init.dirac_(ours, groups).array, torch.nn.init.dirac_(theirs, groups).numpy())
+
+
+@pytest.mark.parametrize("shape", [(3, 5), (5, 3), (4, 2, 2, 2)])
+def test_orthogonal_rows_or_columns(shape: tuple[int, ...]) -> None:
+    w = init.orthogonal_(minidl.zeros(shape, dtype=minidl.float64), gain=2).array.reshape(shape[0], -1)
+    product = w @ w.T if w.shape[0] <= w.shape[1] else w.T @ w
+    np.testing.assert_allclose(product, 4 * np.eye(min(w.shape)), atol=1e-12)
+
+
+def test_sparse_columns_have_so_many_zeros() -> None:
+    w = init.sparse_(minidl.zeros(10, 4), sparsity=0.25).array
+    assert ((w == 0).sum(0) == 3).all()
+
+
+def test_truncated_normal_numbers_stay_inside_and_have_the_spread_of_pytorchs() -> None:
+    ours = init.trunc_normal_(minidl.zeros(20000), 0.5, 2.0, -1.0, 3.0).array
+    theirs = torch.nn.init.trunc_normal_(torch.zeros(20000), 0.5, 2.0, -1.0, 3.0).numpy()
+    assert ours.min() >= -1 and ours.max() <= 3
+    assert abs(ours.mean() - theirs.mean()) < 0.03 and abs(ours.std() - theirs.std()) < 0.03
+
+
+@pytest.mark.parametrize(
+    ("fill", "arguments"),
+    [("dirac_", ((2, 2),)), ("dirac_", ((3, 2, 2), 2)), ("orthogonal_", ((3,),)), ("sparse_", ((3,), 0.5))],
+)
+def test_what_cannot_be_filled_is_refused(fill: str, arguments: tuple) -> None:
+    shape, *others = arguments
+    with pytest.raises(ValueError, match=fill):
+        getattr(init, fill)(minidl.zeros(shape), *others)
+    with pytest.raises(ValueError):
+        getattr(torch.nn.init, fill)(torch.zeros(shape), *others)

@@ -30,6 +30,37 @@ LAYERS = [
     (lambda nn: nn.AvgPool2d(2), IMAGES),
     (lambda nn: nn.AvgPool2d(3, stride=1, padding=1), IMAGES[1:]),
     (lambda nn: nn.AvgPool2d((2, 3), (1, 2), (1, 0)), IMAGES),
+    (lambda nn: nn.Conv1d(6, 4, 3, padding=1, padding_mode="circular"), IMAGES[:3]),
+    (lambda nn: nn.Conv2d(6, 4, (3, 2), padding="same", padding_mode="replicate"), IMAGES),
+    (lambda nn: nn.Conv3d(6, 4, (1, 3, 2), stride=(1, 2, 1), padding=(0, 1, 0)), (1, 6, 2, 4, 3)),
+    (lambda nn: nn.ConvTranspose1d(6, 4, 3, 2, 1, 1), IMAGES[:3]),
+    (lambda nn: nn.ConvTranspose2d(6, 4, (3, 2), (2, 1), output_padding=(1, 0), groups=2, dilation=(1, 2)), IMAGES),
+    (lambda nn: nn.ConvTranspose3d(6, 4, 2, bias=False), (1, 6, 2, 2, 2)),
+    (lambda nn: nn.MaxPool1d(3, 2, ceil_mode=True), IMAGES[1:]),
+    (lambda nn: nn.MaxPool3d(2), IMAGES[:3] + (2, 3)),
+    (lambda nn: nn.AvgPool1d(2, padding=1), IMAGES[1:]),
+    (lambda nn: nn.AvgPool2d(3, 2, 1, ceil_mode=True, count_include_pad=False), IMAGES),
+    (lambda nn: nn.AvgPool3d(2, divisor_override=3), IMAGES[:3] + (2, 3)),
+    (lambda nn: nn.AdaptiveAvgPool1d(4), IMAGES[1:]),
+    (lambda nn: nn.AdaptiveAvgPool2d((4, None)), IMAGES),
+    (lambda nn: nn.AdaptiveMaxPool1d(4), IMAGES[1:]),
+    (lambda nn: nn.AdaptiveMaxPool2d((4, None)), IMAGES),
+    (lambda nn: nn.LPPool1d(2, 3), IMAGES[1:]),
+    (lambda nn: nn.LPPool2d(4, (2, 3), stride=2), IMAGES),
+    (lambda nn: nn.Unfold((2, 3), stride=2), IMAGES),
+    (lambda nn: nn.Fold((5, 4), (3, 2)), (2, 6, 9)),
+    (lambda nn: nn.Upsample(scale_factor=2), IMAGES),
+    (lambda nn: nn.Upsample((5, 7), mode="bicubic", align_corners=True), IMAGES),
+    (lambda nn: nn.UpsamplingNearest2d(scale_factor=(1.5, 2)), IMAGES),
+    (lambda nn: nn.UpsamplingBilinear2d(5), IMAGES),
+    (lambda nn: nn.PixelShuffle(2), (2, 8, 3, 2)),
+    (lambda nn: nn.PixelUnshuffle(2), (2, 3, 4, 6)),
+    (lambda nn: nn.ChannelShuffle(3), IMAGES),
+    (lambda nn: nn.ZeroPad1d(1), IMAGES[1:]),
+    (lambda nn: nn.ConstantPad2d((1, 0, 2, 1), 0.5), IMAGES),
+    (lambda nn: nn.ReflectionPad2d((1, 0, 2, 1)), IMAGES),
+    (lambda nn: nn.ReplicationPad1d(2), IMAGES[1:]),
+    (lambda nn: nn.CircularPad2d(1), IMAGES),
     (lambda nn: nn.BatchNorm1d(6), (5, 6)),
     (lambda nn: nn.BatchNorm1d(6, eps=1e-3, momentum=0.3), (5, 6, 4)),
     (lambda nn: nn.BatchNorm1d(6, affine=False), (5, 6)),
@@ -49,13 +80,35 @@ LAYERS = [
     (lambda nn: nn.LeakyReLU(0.2), (4, 5)),
     (lambda nn: nn.ELU(), (4, 5)),
     (lambda nn: nn.ELU(alpha=0.5), (4, 5)),
+    (lambda nn: nn.SELU(), (4, 5)),
+    (lambda nn: nn.CELU(alpha=0.5), (4, 5)),
+    (lambda nn: nn.PReLU(), (4, 5)),
+    (lambda nn: nn.PReLU(5, init=0.1), (4, 5)),
+    (lambda nn: nn.RReLU(0.1, 0.4).eval(), (4, 5)),
     (lambda nn: nn.GELU(), (4, 5)),
     (lambda nn: nn.GELU(approximate="tanh"), (4, 5)),
     (lambda nn: nn.SiLU(), (4, 5)),
+    (lambda nn: nn.Mish(), (4, 5)),
+    (lambda nn: nn.GLU(), (5, 4)),
+    (lambda nn: nn.GLU(dim=0), (4, 5)),
     (lambda nn: nn.Sigmoid(), (4, 5)),
+    (lambda nn: nn.LogSigmoid(), (4, 5)),
+    (lambda nn: nn.Softplus(), (4, 5)),
+    (lambda nn: nn.Softplus(beta=2.0, threshold=3.2), (4, 5)),
+    (lambda nn: nn.Softsign(), (4, 5)),
     (lambda nn: nn.Tanh(), (4, 5)),
+    (lambda nn: nn.Tanhshrink(), (4, 5)),
+    (lambda nn: nn.Threshold(0.2, 20.0), (4, 5)),
+    (lambda nn: nn.Hardtanh(), (4, 5)),
+    (lambda nn: nn.Hardtanh(-0.4, 1.2), (4, 5)),
+    (lambda nn: nn.ReLU6(), (4, 5)),
+    (lambda nn: nn.Hardswish(), (4, 5)),
+    (lambda nn: nn.Hardshrink(0.4), (4, 5)),
+    (lambda nn: nn.Softshrink(0.4), (4, 5)),
     (lambda nn: nn.Softmax(dim=1), (4, 5)),
     (lambda nn: nn.Softmax(dim=-2), (4, 5, 3)),
+    (lambda nn: nn.Softmin(dim=1), (4, 5)),
+    (lambda nn: nn.Softmax2d(), (2, 3, 4, 5)),
     (lambda nn: nn.LogSoftmax(dim=0), (4, 5)),
 ]
 NAMES = [repr(make(torch.nn)) + str(shape) for make, shape in LAYERS]
@@ -103,10 +156,24 @@ def test_second_derivatives_are_those_of_the_first(number):
 # -- at the kinks, where PyTorch had to choose --------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["relu", "leaky_relu", "elu", "gelu", "silu", "sigmoid", "tanh"])
+@pytest.mark.parametrize("name", [
+    "relu", "leaky_relu", "elu", "selu", "celu", "gelu", "silu", "mish", "sigmoid", "logsigmoid", "softplus", "tanh",
+    "tanhshrink", "softsign", "hardtanh", "relu6", "hardswish", "hardshrink", "softshrink",
+])  # fmt: skip
 def test_activation_at_special_numbers(name):
-    numbers = np.array([0.0, -0.0, 1e-300, -1e-300, 50.0, -50.0, 800.0, -800.0])
+    numbers = np.array([0.0, -0.0, 1e-300, -1e-300, 50.0, -50.0, 800.0, -800.0, 0.5, -0.5, 1.0, -1.0, 3.0, -3.0, 6.0])
     assert_same(getattr(F, name), getattr(torch.nn.functional, name), numbers)
+    for dtype in ("float32", "float64"):
+        x = minidl.tensor(numbers, dtype=dtype, requires_grad=True)
+        getattr(F, name)(x).sum().backward()  # and no warning of an overflow
+
+
+def test_hardsigmoid_is_flat_from_its_bounds_on():
+    x = minidl.tensor([-800.0, -3.0, 0.0, 3.0, 800.0], requires_grad=True)
+    out = F.hardsigmoid(x)
+    out.sum().backward()
+    assert out.tolist() == [0, 0, 0.5, 1, 1]
+    assert x.grad.tolist() == pytest.approx([0, 0, 1 / 6, 0, 0])
 
 
 @pytest.mark.parametrize("make", [
@@ -122,14 +189,45 @@ def test_inplace_gives_the_same_and_keeps_the_input(make):
     assert x.tolist() == [-1, 2]
 
 
-def test_softmax_needs_a_dimension():
+@pytest.mark.parametrize("name", ["Softmax", "Softmin", "LogSoftmax"])
+def test_softmax_needs_a_dimension(name):
     with pytest.raises(TypeError, match="dim"):
-        nn.Softmax()(minidl.ones(2, 3))
+        getattr(nn, name)()(minidl.ones(2, 3))
 
 
 def test_softmax_in_another_dtype():
     assert F.softmax(minidl.ones(2, 3), 1, dtype=minidl.float64).dtype == minidl.float64
     assert F.log_softmax(minidl.ones(2, 3), 1, dtype=minidl.float64).dtype == minidl.float64
+
+
+def test_rrelu_draws_a_slope_for_each_number_below_zero():
+    minidl.manual_seed(0)
+    x = minidl.tensor([2.0] * 10 + [-2.0] * 1000, requires_grad=True)
+    out = nn.RReLU(0.1, 0.4)(x)
+    out.sum().backward()
+    slopes = x.grad.array[10:]
+    assert out.tolist()[:10] == [2.0] * 10
+    assert np.allclose(out.array[10:], -2 * slopes), "the gradient is the slope that was drawn"
+    assert 0.1 <= slopes.min() < 0.11 and 0.39 < slopes.max() < 0.4
+    assert slopes.mean() == pytest.approx(0.25, abs=0.01)
+
+
+def test_gumbel_softmax_chooses_with_the_probabilities_of_softmax():
+    minidl.manual_seed(0)
+    logits = minidl.tensor(np.log([[0.1, 0.2, 0.7]] * 5000), requires_grad=True)
+    choice = F.gumbel_softmax(logits, hard=True)
+    assert np.allclose(sorted(choice[0].tolist()), [0, 0, 1])
+    assert choice.mean(0).tolist() == pytest.approx([0.1, 0.2, 0.7], abs=0.02)
+
+
+def test_a_hard_choice_has_the_gradient_of_the_soft_one():
+    gradients = []
+    for hard in (False, True):
+        minidl.manual_seed(0)
+        logits = minidl.zeros(4, 3, requires_grad=True)
+        (F.gumbel_softmax(logits, tau=0.5, hard=hard) * minidl.arange(3)).sum().backward()
+        gradients.append(logits.grad.tolist())
+    assert gradients[0] == gradients[1] != [[0.0] * 3] * 4
 
 
 # -- batch normalisation ------------------------------------------------------------------------------------------
@@ -228,7 +326,7 @@ x, w = minidl.ones(2, 3, 5, 5), minidl.ones(4, 3, 3, 3)
 @pytest.mark.parametrize(("call", "message"), [
     (lambda: F.conv2d(x, minidl.ones(4, 2, 3, 3)), r"2 channels .*\(4, 2, 3, 3\).* got 3 .*\(2, 3, 5, 5\)"),
     (lambda: F.conv2d(x[0, 0], w), r"\(N, C, H, W\).* got shape \(5, 5\)"),
-    (lambda: F.conv2d(x, w[0]), r"weight of shape \(O, C/groups, kh, kw\), got \(3, 3, 3\)"),
+    (lambda: F.conv2d(x, w[0]), r"weight of 4 dimensions, \(O, C/groups, ...\), got \(3, 3, 3\)"),
     (lambda: F.conv2d(x, minidl.ones(4, 3, 7, 7)), r"\(7, 7\).* larger than the image of \(5, 5\)"),
     (lambda: F.conv2d(x, w, stride=0), r"stride must be at least 1, got \(0, 0\)"),
     (lambda: F.conv2d(x, w, padding=-1), r"padding must be at least 0, got \(-1, -1\)"),
@@ -236,7 +334,7 @@ x, w = minidl.ones(2, 3, 5, 5), minidl.ones(4, 3, 3, 3)
     (lambda: F.conv2d(x, w, stride=(1, 2, 3)), r"stride: .*got \(1, 2, 3\)"),
     (lambda: F.conv2d(x, w, groups=2), "6 channels"),
     (lambda: F.conv2d(x, w, groups=0), "groups must be at least 1"),
-    (lambda: F.conv2d(minidl.ones(2, 4, 5, 5), minidl.ones(3, 2, 3, 3), groups=2), "divide the output channels"),
+    (lambda: F.conv2d(minidl.ones(2, 4, 5, 5), minidl.ones(3, 2, 3, 3), groups=2), "groups=2 must divide"),
     (lambda: F.conv2d(x, w, padding="same", stride=2), "stride 1"),
     (lambda: F.conv2d(x, w, padding="foo"), '"same" or "valid"'),
     (lambda: F.conv2d(x, w, minidl.ones(3)), r"bias of shape \(4,\), got \(3,\)"),
@@ -246,7 +344,7 @@ x, w = minidl.ones(2, 3, 5, 5), minidl.ones(4, 3, 3, 3)
     (lambda: F.max_pool2d(x, 0), "kernel_size must be at least 1"),
     (lambda: F.max_pool2d(x, 2, padding=2), "at most half of the window"),
     (lambda: F.avg_pool2d(x, 2, padding=2), "at most half of the window"),
-    (lambda: F.avg_pool2d(x, (1, 2, 3)), "kernel_size: expected one whole number, or two"),
+    (lambda: F.avg_pool2d(x, (1, 2, 3)), "kernel_size: expected one whole number, or 2"),
     (lambda: F.avg_pool2d(x[0, 0], 2), "one image"),
     (lambda: F.gelu(x, approximate="foo"), '"none" or "tanh"'),
     (lambda: nn.Linear(3, 2)(minidl.ones(4, 5)), r"\(\.\.\., 3\).*\(4, 5\)"),
@@ -258,7 +356,7 @@ def test_what_does_not_fit_raises_runtime_error(call, message):
 
 @pytest.mark.parametrize(("options", "message"), [
     ({"groups": 0}, "groups"), ({"groups": 2}, "groups=2 for 3 and 4"), ({"padding": "foo"}, "'foo'"),
-    ({"padding": "same", "stride": 2}, "stride 1"), ({"padding_mode": "reflect"}, "padding_mode"),
+    ({"padding": "same", "stride": 2}, "stride 1"), ({"padding_mode": "foo"}, "padding_mode"),
 ])  # fmt: skip
 def test_conv2d_refuses_settings_that_do_not_fit(options, message):
     with pytest.raises(ValueError, match=message):

@@ -168,6 +168,9 @@ PAIRS = {
     "BCELogits": (lambda nn, **o: nn.BCEWithLogitsLoss(**o), A, Q),
     "BCELogits-weight": (lambda nn, **o: nn.BCEWithLogitsLoss(weight=own(WEIGHT, nn), **o), A, Q),
     "BCELogits-pos": (lambda nn, **o: nn.BCEWithLogitsLoss(pos_weight=own(WEIGHT, nn), **o), A, Q),
+    "Poisson": (lambda nn, **o: nn.PoissonNLLLoss(**o), A, 3 * P),
+    "Poisson-full": (lambda nn, **o: nn.PoissonNLLLoss(full=True, **o), A, 3 * P),
+    "Poisson-mean": (lambda nn, **o: nn.PoissonNLLLoss(log_input=False, eps=0.1, **o), P, 3 * P),
     "KL": (lambda nn, **o: nn.KLDivLoss(**o), np.log(probabilities(4, 3)), probabilities(4, 3)),
     "KL-log": (lambda nn, **o: nn.KLDivLoss(log_target=True, **o), np.log(P), np.log(probabilities(4, 3))),
 }
@@ -178,6 +181,33 @@ PAIRS = {
 def test_loss_of_pairs(make, x, target, reduction):
     ours, theirs = pair(lambda module: make(module, reduction=reduction))
     assert_same(ours, theirs, x, target)
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize("shape", [(4, 3), (4, 1), (4,)])
+@pytest.mark.parametrize("full", [False, True])
+def test_gaussian_with_a_variance_for_each_entry_or_row(shape, full, reduction):
+    variance = random.uniform(0.0, 0.2, shape)  # some below eps, where the gradient goes on as if they were not
+    options = {"full": full, "eps": 0.1, "reduction": reduction}
+    ours, theirs = pair(lambda nn: nn.GaussianNLLLoss(**options))
+    assert_same(ours, theirs, A, B, variance)
+    assert_same(lambda x, y: F.gaussian_nll_loss(x, y, 0.5), lambda x, y: TF.gaussian_nll_loss(x, y, 0.5), A, B)
+
+
+def test_second_derivatives_of_gaussian():
+    inputs = [minidl.tensor(x, requires_grad=True) for x in (A, B, P)]
+    assert gradcheck(F.gaussian_nll_loss, inputs)
+    assert gradgradcheck(F.gaussian_nll_loss, inputs)
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize("name", ["mse_loss", "l1_loss", "huber_loss"])
+def test_a_weight_for_each_entry(name, reduction):
+    ours, theirs = getattr(F, name), getattr(TF, name)
+    assert_same(lambda x, y, w: ours(x, y, reduction=reduction, weight=w),
+                lambda x, y, w: theirs(x, y, reduction=reduction, weight=w), A, B, P)  # fmt: skip
+    with pytest.raises(ValueError, match=r"each entry of the input \(4, 3\), got shape \(3,\)"):
+        ours(minidl.tensor(A), minidl.tensor(B), weight=minidl.tensor(P[0]))
 
 
 @pytest.mark.parametrize("log_target", [False, True])
@@ -287,8 +317,13 @@ def test_kl_warns_of_the_mean():
     (lambda: F.binary_cross_entropy(minidl.ones(1), minidl.tensor([-0.5])), RuntimeError, "the target must hold prob"),
     (lambda: F.smooth_l1_loss(x, x, beta=-1.0), RuntimeError, "beta must not be negative"),
     (lambda: F.huber_loss(x, x, delta=0.0), RuntimeError, "delta must be above 0"),
+    (lambda: F.gaussian_nll_loss(x, x, -0.5), ValueError, "must not be negative, got -0.5"),
+    (lambda: F.gaussian_nll_loss(x, x, -minidl.ones(4)), ValueError, "must not be negative, got -1.0"),
+    (lambda: F.gaussian_nll_loss(x, x, minidl.ones(3)), ValueError, r"var of shape \(3,\) .* input of \(4, 3\)"),
+    (lambda: F.gaussian_nll_loss(x, x, minidl.ones(1, 1)), ValueError, r"var of shape \(1, 1\)"),
+    (lambda: F.binary_cross_entropy_with_logits(x, x, minidl.ones(2, 1, 1)), RuntimeError, r"\(2, 1, 1\) is too large"),
     (lambda: nn.MSELoss(reduction="foo")(x, x), ValueError, "'foo'"),
-    (lambda: F.kl_div(x, x, reduction="foo"), ValueError, "'foo'"),
+    (lambda: F.kl_div(x, x * x, reduction="foo"), ValueError, "'foo'"),
 ])  # fmt: skip
 def test_losses_refuse(call, error, message):
     with pytest.raises(error, match=message):

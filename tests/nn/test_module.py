@@ -207,6 +207,130 @@ def test_hooks_run_inside_a_network_and_reach_its_copy():
     assert shapes == [(4, 3), (5, 3)]
 
 
+@pytest.mark.parametrize("nn_", [nn, torch.nn], ids=["minidl", "torch"])
+def test_forward_hooks_with_all_their_options(nn_):
+    class Layer(nn_.Module):
+        def forward(self, x, *, k=1):
+            seen.append(("forward", x, k))
+            return x * k
+
+    layer, seen = Layer(), []
+    layer.register_forward_pre_hook(lambda m, a: seen.append(("before", a)))
+    layer.register_forward_pre_hook(lambda m, a, k: ((a[0] + 1,), {"k": k["k"] * 2}), with_kwargs=True)
+    layer.register_forward_pre_hook(lambda m, a: a[0] * 10, prepend=True)
+    layer.register_forward_hook(lambda m, a, y: seen.append(("after", a, y)))
+    layer.register_forward_hook(lambda m, a, k, y: y + k["k"], with_kwargs=True, prepend=True)
+    assert layer(1, k=3) == 72
+    assert seen == [("before", (10,)), ("forward", 11, 6), ("after", (11,), 72)]
+    for wrong in ((1,), 3):
+        handle = layer.register_forward_pre_hook(lambda m, a, k, wrong=wrong: wrong, with_kwargs=True)
+        with pytest.raises(RuntimeError, match="pre-hook"):
+            layer(1, k=3)
+        handle.remove()
+
+
+@pytest.mark.parametrize("nn_", [nn, torch.nn], ids=["minidl", "torch"])
+def test_a_hook_that_is_always_called(nn_):
+    class Failing(nn_.Module):
+        def forward(self, x):
+            raise KeyError("why")
+
+    layer, seen = Failing(), []
+    layer.register_forward_hook(lambda m, a, y: seen.append("never"))
+    layer.register_forward_hook(lambda m, a, y: seen.append((a, y)), always_call=True)
+    with pytest.raises(KeyError):
+        layer(1)
+    assert seen == [((1,), None)]
+    layer.register_forward_hook(lambda m, a, y: 1 / 0, always_call=True)
+    with pytest.raises(KeyError), pytest.warns(UserWarning, match="division by zero"):
+        layer(1)
+    fine = nn_.Identity()
+    fine.register_forward_hook(lambda m, a, y: seen.append(y), always_call=True)
+    fine(5)
+    assert seen[2:] == [5]
+
+
+def lists(gradients):
+    return [None if g is None else g.tolist() for g in gradients]
+
+
+@pytest.mark.parametrize("torch_", [minidl, torch], ids=["minidl", "torch"])
+@pytest.mark.filterwarnings("ignore:Full backward hook")
+def test_backward_hooks_see_all_gradients_at_once(torch_):
+    class Two(torch_.nn.Module):
+        def forward(self, x, y=None, *, z=None):
+            return x * 2, x * (3 if y is None else y)
+
+    layer, seen = Two(), []
+    layer.register_full_backward_hook(lambda m, gx, gy: seen.append((m is layer, lists(gx), lists(gy))))
+    layer.register_full_backward_pre_hook(lambda m, gy: seen.append(lists(gy)))
+    x, y = torch_.ones(1, requires_grad=True), torch_.ones(1)
+    layer(x)[0].backward()
+    a, b = layer(x, 5)
+    (a + b).backward()
+    a, b = layer(x, y, z=x)
+    (a + b).backward()
+    a, b = layer(y, x)
+    (b * 1).backward()
+    a, b = layer(x=x)
+    (a + b).backward()
+    assert seen == [
+        [[1], None], (True, [[2]], [[1], None]),
+        [[1], [1]], (True, [[7], None], [[1], [1]]),
+        [[1], [1]], (True, [[3], [0]], [[1], [1]]),
+        [None, [1]], (True, [[0], [1]], [None, [1]]),
+        [[1], [1]], (True, [], [[1], [1]]),
+    ]  # fmt: skip
+    assert x.grad.tolist() == [2 + 7 + 3 + 1 + 5]
+
+
+@pytest.mark.parametrize("torch_", [minidl, torch], ids=["minidl", "torch"])
+@pytest.mark.filterwarnings("ignore:Full backward hook")
+def test_backward_hooks_of_a_first_layer_and_their_answers(torch_):
+    layer, seen = torch_.nn.Linear(2, 1), []
+    layer.register_full_backward_hook(lambda m, gx, gy: seen.append((lists(gx), lists(gy))))
+    layer(torch_.ones(3, 2)).sum().backward()
+    assert seen == [([None], [[[1], [1], [1]]])]
+    with torch_.no_grad():
+        layer(torch_.ones(3, 2))
+    layer.register_full_backward_hook(lambda m, gx, gy: (gx[0] * 10,))
+    layer.register_full_backward_hook(lambda m, gx, gy: (gx[0] + 1,), prepend=True)
+    layer.register_full_backward_pre_hook(lambda m, gy: (gy[0] * 2,))
+    x = torch_.ones(1, 2, requires_grad=True)
+    layer.weight.grad = None
+    for _ in range(2):
+        y = layer(x)
+        y.backward(retain_graph=True)
+        y.backward()
+    weight = layer.weight.tolist()[0]
+    np.testing.assert_allclose(x.grad.tolist(), [[4 * 10 * (2 * w + 1) for w in weight]], rtol=1e-5)
+    assert layer.weight.grad.tolist() == [[8, 8]] and len(seen) == 5
+
+
+@pytest.mark.parametrize("torch_", [minidl, torch], ids=["minidl", "torch"])
+@pytest.mark.parametrize("answer", [lambda g: g + g, lambda g: (), lambda g: (g[0].sum() * 0 + g[0].reshape(1, 2, 1),)])
+def test_backward_hooks_that_give_what_does_not_fit(torch_, answer):
+    for register in ("register_full_backward_hook", "register_full_backward_pre_hook"):
+        layer = torch_.nn.Tanh()
+        getattr(layer, register)(lambda m, *g: answer(g[-1]))
+        x = torch_.ones(2, requires_grad=True)
+        with pytest.raises(RuntimeError):
+            layer(x).sum().backward()
+        assert x.grad is None
+
+
+def test_backward_hooks_and_second_derivatives():
+    found = []
+    for torch_ in (minidl, torch):
+        layer, seen = torch_.nn.Tanh(), []
+        layer.register_full_backward_hook(lambda m, gx, gy, seen=seen: seen.append(lists(gx)))
+        x = torch_.tensor([0.5], requires_grad=True)
+        (slope,) = torch_.autograd.grad(layer(x) ** 2, x, create_graph=True)
+        slope.backward()
+        found.append(([round(g[0][0], 5) for g in seen[:1]], round(x.grad.item(), 5)))
+    assert found[0] == found[1]
+
+
 # -- text and errors ----------------------------------------------------------------------------------------------
 
 

@@ -2,7 +2,7 @@
 
 import torch
 import torch.nn.functional as F
-from op_rows.row import Row, normal, positive, probability, whole
+from op_rows.row import Row, distinct, normal, positive, probability, whole
 
 from minidl.ops import fused
 
@@ -15,6 +15,8 @@ DIFFERENTIABLE = [
     Row(fused.log_softmax, (normal(3, 4),), {"axis": -1}, torch=lambda x: x.log_softmax(-1)),
     Row(fused.softmax_cross_entropy, (normal(5, 4), whole(4, 5)),
         torch=lambda x, t: F.cross_entropy(x, t, reduction="none")),
+    Row(fused.softplus, (normal(2, 3) * 20,), torch=lambda x: F.softplus(x, threshold=1000)),
+    Row(fused.hardtanh, (distinct(6),), {"low": -0.2, "high": 0.1}, torch=lambda x: F.hardtanh(x, -0.2, 0.1)),
     Row(fused.binary_cross_entropy, (probability(2, 3), probability(2, 3)),
         torch=lambda p, y: F.binary_cross_entropy(p, y, reduction="none")),
     Row(fused.normalize, (normal(5, 3), normal(3), positive(3), normal(3), normal(3)), {"eps": 1e-3},

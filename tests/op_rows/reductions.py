@@ -6,6 +6,7 @@ from op_rows.row import Row, distinct, normal
 
 from minidl.ops import reductions
 
+zeros = np.array([[1.5, 0.0, 2.0], [0.0, 0.5, 0.0]])  # one zero in a row, two in the other
 condition = np.array([[True, False, True], [False, True, True]])
 
 DIFFERENTIABLE = [
@@ -14,6 +15,16 @@ DIFFERENTIABLE = [
     Row(reductions.sum, (normal(2, 3),), {"axis": 1, "keepdims": True}, torch=lambda x: x.sum(1, True), label="kept"),
     Row(reductions.mean, (normal(2, 3, 4),), torch=torch.mean),
     Row(reductions.mean, (normal(2, 3, 4),), {"axis": 1}, torch=lambda x: x.mean(1), label="one"),
+    Row(reductions.mean, (normal(4, 1),), {"axis": -1, "keepdims": True}, torch=lambda x: x.mean(-1, True)),
+    Row(reductions.sum, (normal(3, 0, 2),), {"axis": 1}, torch=lambda x: x.sum(1)),
+    Row(reductions.sum, (np.array(1.5),), {"axis": 0}, torch=lambda x: x.sum(0)),
+    Row(reductions.prod, (normal(2, 3, 2),), torch=torch.prod),
+    Row(reductions.prod, (normal(2, 3, 2),), {"axis": -2}, torch=lambda x: x.prod(-2), label="one"),
+    Row(reductions.prod, (zeros,), torch=torch.prod, label="zeros"),
+    Row(reductions.prod, (zeros,), {"axis": 1, "keepdims": True}, torch=lambda x: x.prod(1, True), label="zeros kept"),
+    Row(reductions.prod, (normal(3, 2).T,), {"axis": 0}, torch=lambda x: x.prod(0), label="transposed"),
+    Row(reductions.prod, (normal(3, 0),), {"axis": 1}, torch=lambda x: x.prod(1)),
+    Row(reductions.prod, (np.array(1.5),), torch=torch.prod),
     Row(reductions.var, (normal(2, 5),), torch=torch.var),
     Row(reductions.var, (normal(2, 5, 3),), {"axis": (0, 2), "keepdims": True, "correction": 0},
         torch=lambda x: x.var((0, 2), correction=0, keepdim=True), label="two"),

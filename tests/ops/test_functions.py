@@ -113,8 +113,8 @@ def test_squeeze(dim: Any) -> None:
         (r"expand.*\(-1, 2, 3, 4\)", lambda m, x: x.expand(-1, 2, 3, 4)),
         (r"flatten: start_dim 2 comes after end_dim 1", lambda m, x: m.flatten(x, 2, 1)),
         (r"concatenate.*\(2, 3, 4\), .*\(2, 2, 4\)", lambda m, x: m.cat([x, x[:, 1:]])),
-        (r"concatenate.*\(2, 3, 4\), .*\(3, 4\)", lambda m, x: m.cat([x, x[0]])),
-        (r"concatenate.*\(\)", lambda m, x: m.cat([x.sum(), x.sum()])),
+        (r"cat.*\(2, 3, 4\), .*\(3, 4\)", lambda m, x: m.cat([x, x[0]])),
+        (r"cat.*\(\)", lambda m, x: m.cat([x.sum(), x.sum()])),
         (r"stack.*\(2, 3, 4\) and \(1, 3, 4\)", lambda m, x: m.stack([x, x[1:]])),
         ("at least one tensor", lambda m, x: m.stack([])),
         ("above 0, got 0", lambda m, x: m.split(x, 0)),
@@ -184,7 +184,7 @@ def test_sums_and_means_of_nothing() -> None:
     same(lambda m, x: [x.sum(), x.sum(0), x.sum(1), x.mean(0), m.all(x), m.any(x)], np.zeros((0, 3)))
     same(lambda m, x: [x.reshape(3, 0), m.cat([x, x]), x + 1, x[:, 1:], x @ x.T, x.T @ x], np.zeros((0, 3)))
     for name in ("amax", "amin", "max"):
-        refused(RuntimeError, "zero-size array", lambda m, x, name=name: getattr(m, name)(x), np.zeros(0))
+        refused(RuntimeError, "something to choose from", lambda m, x, name=name: getattr(m, name)(x), np.zeros(0))
 
 
 def test_a_dimension_named_twice_is_refused() -> None:

@@ -1,9 +1,10 @@
-"""x[index]: values and gradients are PyTorch's, for every form of index both know, and NumPy's for the others."""
+"""x[index]: values and gradients are PyTorch's for every form of index it knows, and NumPy's for the others."""
 
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from both import refused, same
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -50,6 +51,16 @@ FORMS: dict[str, Any] = {
     "mask and list": (ROWS, [0, 1, 2]),
     "mask of nothing": np.zeros(4, bool),
 }
+PYTORCHS: dict[str, Any] = {  # NumPy puts the dimension of the list first, or takes the bytes for positions
+    "number and list apart": (0, slice(None), [1, 2]),
+    "list and number apart": ([3, 0], slice(None), -1),
+    "number, new dimension, list": (1, None, [0, 2, 1]),
+    "number and mask apart": (0, slice(None), MASK[0, 0]),
+    "number and list around dots": (2, ..., [0, 0]),
+    "numbers and list apart": (np.int64(1), slice(1, None), np.array([4, 1])),
+    "number, mask of two dimensions": (None, 2, slice(None), None, MASK[0, 0]),
+    "bytes": np.array([1, 0, 1, 1], np.uint8),
+}
 NUMPYS: dict[str, Any] = {
     "nested list": [[0, 1], [3, 3]],  # to PyTorch two lists
     "backwards": slice(None, None, -1),
@@ -65,9 +76,9 @@ def as_index(library: Any, index: Any, tensors: bool) -> Any:
 
 
 @pytest.mark.parametrize("tensors", [False, True], ids=["arrays", "tensors"])
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", [*FORMS, *PYTORCHS])
 def test_every_form_is_pytorchs(form: str, tensors: bool) -> None:
-    same(lambda m, x: x[as_index(m, FORMS[form], tensors)], X)
+    same(lambda m, x: x[as_index(m, {**FORMS, **PYTORCHS}[form], tensors)], X)
 
 
 @pytest.mark.parametrize("form", [*FORMS, *NUMPYS])
@@ -80,24 +91,29 @@ def test_every_form_has_numpys_value_and_both_derivatives(form: str) -> None:
 
 
 @pytest.mark.parametrize("tensors", [False, True], ids=["arrays", "tensors"])
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", [*FORMS, *PYTORCHS])
 def test_every_form_can_be_assigned_to(form: str, tensors: bool) -> None:
     """Of a place that is named twice it is not said which value it gets: there one number is assigned."""
-    shape = X[FORMS[form]].shape
+    index = {**FORMS, **PYTORCHS}[form]
+    shape = minidl.tensor(X)[index].shape
     values = np.arange(1.0, np.prod(shape) + 1).reshape(shape)
 
     def assigned(m: Any, x: Any, v: Any) -> Any:
         y = x * 2
-        y[as_index(m, FORMS[form], tensors)] = v * 3
+        y[as_index(m, index, tensors)] = v * 3
         return y
 
     def assigned_number(m: Any, x: Any) -> Any:
         y = x * 2
-        y[as_index(m, FORMS[form], tensors)] = 7.0
+        y[as_index(m, index, tensors)] = 7.0
         return y
 
     same(assigned_number, X)
-    if not any(word in form for word in ("list", "array")):
+    with minidl.no_grad():
+        expected, found = torch.tensor(X), minidl.tensor(X)
+        expected[as_index(torch, index, True)] = found[as_index(minidl, index, True)] = 7.0
+        np.testing.assert_array_equal(found.numpy(), expected.numpy())
+    if not any(word in form for word in ("list", "array")) or "apart" in form:
         same(assigned, X, values)
 
 
@@ -133,6 +149,10 @@ def test_an_index_out_of_range_is_an_index_error(index: Any) -> None:
 def test_what_is_no_index_is_refused(index: Any) -> None:
     with pytest.raises(IndexError, match=r"whole numbers|only integers"):
         minidl.tensor(X)[index]
+
+
+def test_where_of_a_condition_alone_is_an_index() -> None:
+    same(lambda m, x: [*m.where(x > 0.5), x[m.where(x > 0.5)]], X)
 
 
 def test_basic_indices_are_views_and_others_copies() -> None:

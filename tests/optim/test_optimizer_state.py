@@ -14,6 +14,7 @@ from optimizer_cases import (
     make,
     make_torch,
     parameters,
+    shapes_for,
     twins,
 )
 
@@ -23,7 +24,7 @@ every_case = pytest.mark.parametrize(("name", "options"), CASES, ids=IDS)
 
 
 def trained(name, options, steps=3, seed=0):
-    params = parameters(seed=seed)
+    params = parameters(shapes_for(name), seed=seed)
     optimizer, random = make(name, params, options), np.random.default_rng(1)
     for _ in range(steps):
         give_gradients(params, random)

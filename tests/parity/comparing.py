@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from parity.drawing import Call, Case, Draw, Fixed
+from parity.drawing import Call, Case, Draw, Fixed, Named
 
 import minidl
 
@@ -26,6 +26,9 @@ class Given:
     def __call__(self, x: Any) -> Any:
         if isinstance(x, Fixed):
             return self.tensor(x.array, False)
+        if isinstance(x, Named):
+            thing = attrgetter(x.name)(self.library)
+            return thing if x.call is None else thing(*self(x.call.arguments), **self(x.call.options))
         if isinstance(x, np.ndarray):
             return self.tensor(x, x.dtype.kind == "f")
         if isinstance(x, np.dtype):

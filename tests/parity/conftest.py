@@ -2,10 +2,14 @@
 
 from typing import Any
 
+import pytest
+
 collect_ignore_glob = ["[!t]*.py"]
 
 
-def pytest_terminal_summary(terminalreporter: Any) -> None:
+def pytest_terminal_summary(terminalreporter: Any, exitstatus: int) -> None:
+    if exitstatus == pytest.ExitCode.INTERRUPTED:  # the cases could not even be imported
+        return
     from parity.every_case import CASES, LAYERS
     from parity.vocabulary import ELSEWHERE, NAMES
 

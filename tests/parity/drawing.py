@@ -15,7 +15,8 @@ How to write a case (in a file cases_*.py of this folder, which is found by its 
         n = draw.size()                                # parameters, and buffers after the step are compared
         return call(n, draw.size(), bias=draw.flag()), call(draw.floats((*draw.shape(), n)))
 
-Arrays of floats receive gradients, which are compared; `fixed(array)` does not.  Where PyTorch raises, minidl must
+Arrays of floats receive gradients, which are compared; `fixed(array)` does not.  `named("nn.ReLU", call())` is a layer
+as an argument, `named("nn.functional.relu")` a function.  Where PyTorch raises, minidl must
 raise the same class or a subclass; where PyTorch does not, neither may minidl.  What is returned is compared in
 structure, shape, dtype and value.  The number of draws is 25, or MINIDL_DRAWS of the environment.
 """
@@ -47,6 +48,17 @@ class Fixed:
 
 
 fixed = Fixed
+
+
+@dataclass
+class Named:
+    """What a library has under this name, or, with a call, what it makes of it: a layer as an argument of another."""
+
+    name: str
+    call: Call | None = None
+
+
+named = Named
 
 
 @dataclass

@@ -5,6 +5,8 @@ What is kept is scaled up, so that evaluation needs no change.
 
 from __future__ import annotations
 
+import math
+
 from minidl.autograd import Tensor
 from minidl.ops import fused
 
@@ -15,3 +17,59 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool 
     ValueError for p outside 0 to 1.  Source: Srivastava et al., "Dropout", JMLR 15 (2014).
     """
     return fused.dropout(input, p, training)
+
+
+def dropout1d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
+    """Dropout of whole channels of (N, C, L) or (C, L): neighbours in a channel are too alike to be left out alone.
+
+    Source: Tompson et al., "Efficient object localization using convolutional networks", CVPR 2015, section 3.2.
+    """
+    return _channel_dropout("dropout1d", input, p, training, 1)
+
+
+def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
+    """Dropout of whole channels of (N, C, H, W); (N, C, L) is taken as by `dropout1d`, as PyTorch does."""
+    return _channel_dropout("dropout2d", input, p, training, 1 if input.ndim == 3 else 2)
+
+
+def dropout3d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
+    """Dropout of whole channels of (N, C, D, H, W) or (C, D, H, W)."""
+    return _channel_dropout("dropout3d", input, p, training, 3)
+
+
+def _channel_dropout(name: str, input: Tensor, p: float, training: bool, spatial: int) -> Tensor:
+    if input.ndim not in (spatial + 1, spatial + 2):
+        raise RuntimeError(
+            f"{name}: expected channels of {spatial} dimensions, with or without a batch, got shape {input.shape}"
+        )
+    return fused.dropout(input, p, training, input.shape[:-spatial] + (1,) * spatial)
+
+
+def alpha_dropout(input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False) -> Tensor:
+    """Dropout that keeps mean 0 and variance 1, for networks of SELU: what is left out becomes SELU's lower bound.
+
+    With α' = -λα it is a·x + b, and a·α' + b where left out; a = (q + α'²·q·p)^(-1/2), b = -a·p·α', q = 1 - p.
+    ValueError for p outside 0 to 1.
+    Source: Klambauer et al., "Self-normalizing neural networks", NeurIPS 2017, section 2.
+    """
+    return _alpha_dropout(input, p, training, input.shape)
+
+
+def feature_alpha_dropout(input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False) -> Tensor:
+    """`alpha_dropout` of whole channels: (N, C, ...)."""
+    return _alpha_dropout(input, p, training, input.shape[:2] + (1,) * (input.ndim - 2))
+
+
+_ALPHA = -1.6732632423543772 * 1.0507009873554805  # SELU's lower bound, -αλ
+
+
+def _alpha_dropout(input: Tensor, p: float, training: bool, shape: tuple[int, ...]) -> Tensor:
+    if not 0 <= p <= 1:
+        raise ValueError(f"a dropout probability must be from 0 to 1, got {p}")
+    if not training or p == 0:
+        return input
+    if p == 1:
+        return input * 0.0
+    kept = fused.random_mask(input, p, shape)
+    a = 1 / math.sqrt((1 - p) * (1 + p * _ALPHA**2))
+    return (input * kept + (1 - kept) * _ALPHA) * a - a * p * _ALPHA

@@ -1,4 +1,4 @@
-"""Linear maps of the last dimension: y = x Wᵀ + b.
+"""Linear maps of the last dimension: y = x Wᵀ + b, and of two inputs at once.
 
 The weights are passed in; a layer that remembers them is in nn/linear.py.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from minidl.autograd import Tensor
 from minidl.ops import fused
+from minidl.ops.products import matmul
 
 
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -17,3 +18,25 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     (2, 4)
     """
     return fused.linear(input, weight, bias)
+
+
+def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """x₁ᵀ W x₂ + b for each output: (..., in1), (..., in2), (out, in1, in2), (out,) -> (..., out).
+
+    RuntimeError for shapes that do not fit.
+
+    >>> import minidl
+    >>> bilinear(minidl.ones(5, 2), minidl.ones(5, 3), minidl.ones(4, 2, 3)).shape
+    (5, 4)
+    """
+    if weight.ndim != 3 or input1.shape[:-1] != input2.shape[:-1] or (
+        input1.shape[-1:] + input2.shape[-1:] != weight.shape[1:]
+    ):
+        raise RuntimeError(
+            f"bilinear: expected inputs (..., in1) and (..., in2) for a weight (out, in1, in2) {weight.shape}, "
+            f"got {input1.shape} and {input2.shape}"
+        )
+    outputs, in1, in2 = weight.shape
+    left = matmul(input1, weight.permute(1, 0, 2).reshape(in1, outputs * in2))  # (..., out·in2)
+    out = matmul(left.reshape(*input1.shape[:-1], outputs, in2), input2.reshape(*input2.shape, 1)).squeeze(-1)
+    return out if bias is None else out + bias

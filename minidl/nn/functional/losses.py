@@ -1,28 +1,46 @@
 """The loss functions of nn.functional: how far predictions are from targets, as a number that can be made smaller.
 
+Those that compare scores or distances with a margin stand in margins.py.
+
 `reduction` says what becomes of the losses of the single entries: their "mean", their "sum", or "none" to keep them.
 PyTorch's deprecated arguments size_average and reduce are not here, so what stands behind them is keyword-only.
 """
 
 from __future__ import annotations
 
+import math
 import warnings
 
 from minidl.autograd import Tensor
+from minidl.nn.functional.distances import at_least
 from minidl.ops import fused, reductions
-from minidl.ops.elementwise import abs, clamp, exp, log, log1p, logical_not, square, where
+from minidl.ops.creation import ones_like
+from minidl.ops.elementwise import abs, clamp, exp, log, logical_not, square, where
 from minidl.ops.indexing import take_along_axis
 from minidl.ops.shapes import squeeze, unsqueeze
 
 
-def _reduced(losses: Tensor, reduction: str) -> Tensor:
+def reduced(losses: Tensor, reduction: str, weights: Tensor | None = None) -> Tensor:
+    """The losses as they are, their sum, or their mean, which divides by the sum of the `weights` if there are any.
+
+    Raises ValueError for another word.
+    """
     if reduction == "mean":
-        return reductions.mean(losses)
+        return reductions.mean(losses) if weights is None else reductions.sum(losses) / reductions.sum(weights)
     if reduction == "sum":
         return reductions.sum(losses)
     if reduction == "none":
         return losses
     raise ValueError(f'expected the reduction "mean", "sum" or "none", got {reduction!r}')
+
+
+def scaled(x: Tensor, factor: Tensor | None) -> Tensor:
+    """x times a factor, if there is one, that broadcasts to the shape of x; RuntimeError for a larger one."""
+    if factor is None:
+        return x
+    if (product := x * factor).shape != x.shape:
+        raise RuntimeError(f"a weight or target of shape {factor.shape} is too large for an input of shape {x.shape}")
+    return product
 
 
 # -- classification -----------------------------------------------------------------------------------------------
@@ -57,7 +75,7 @@ def cross_entropy(
     if (weight is None and not label_smoothing and ignore_index < 0 and input.ndim == 2
             and target.dtype.kind in "iu" and target.shape == input.shape[:1]):  # fmt: skip
         try:
-            return _reduced(fused.softmax_cross_entropy(input, target), reduction)
+            return reduced(fused.softmax_cross_entropy(input, target), reduction)
         except IndexError:
             pass  # a label to ignore, or one that is no class: told apart below
     if not 0 <= label_smoothing <= 1:
@@ -110,9 +128,7 @@ def _label_loss(
         spread = -reductions.sum(_weighted(log_p, weight), axis=dim)
         losses = (1 - smoothing) * losses + smoothing / log_p.shape[dim] * spread
     losses = where(ignored, 0.0, losses)
-    if reduction == "mean":
-        return reductions.sum(losses) / reductions.sum(weights)
-    return _reduced(losses, reduction)
+    return reduced(losses, reduction, weights)
 
 
 def _soft_cross_entropy(
@@ -131,7 +147,7 @@ def _soft_cross_entropy(
     if smoothing:
         target = (1 - smoothing) * target + smoothing / classes
     losses = -reductions.sum(_weighted(fused.log_softmax(input, axis=dim), weight) * target, axis=dim)
-    return _reduced(losses, reduction)
+    return reduced(losses, reduction)
 
 
 def _weighted(log_p: Tensor, weight: Tensor | None) -> Tensor:
@@ -172,21 +188,21 @@ def _check_range(label: Tensor, classes: int) -> None:
 # -- regression ---------------------------------------------------------------------------------------------------
 
 
-def mse_loss(input: Tensor, target: Tensor, *, reduction: str = "mean") -> Tensor:
-    """(x - y)².
+def mse_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", weight: Tensor | None = None) -> Tensor:
+    """(x - y)², times `weight`, by whose sum "mean" then divides.  ValueError for a weight of another shape than x.
 
     >>> import minidl
     >>> mse_loss(minidl.tensor([1.0, 2.0]), minidl.tensor([1.0, 4.0]))
     tensor(2.)
     """
     _warn_if_broadcast("mse_loss", input, target)
-    return _reduced(square(input - target), reduction)
+    return reduced(_weighed(square(input - target), weight, input), reduction, weight)
 
 
-def l1_loss(input: Tensor, target: Tensor, *, reduction: str = "mean") -> Tensor:
-    """|x - y|."""
+def l1_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", weight: Tensor | None = None) -> Tensor:
+    """|x - y|, times `weight`, by whose sum "mean" then divides.  ValueError for a weight of another shape than x."""
     _warn_if_broadcast("l1_loss", input, target)
-    return _reduced(abs(input - target), reduction)
+    return reduced(_weighed(abs(input - target), weight, input), reduction, weight)
 
 
 def smooth_l1_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", beta: float = 1.0) -> Tensor:
@@ -199,12 +215,16 @@ def smooth_l1_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", be
     if beta == 0:
         return l1_loss(input, target, reduction=reduction)
     _warn_if_broadcast("smooth_l1_loss", input, target)
-    return _reduced(_huber(input - target, beta) / beta, reduction)
+    return reduced(_huber(input - target, beta) / beta, reduction)
 
 
-def huber_loss(input: Tensor, target: Tensor, reduction: str = "mean", delta: float = 1.0) -> Tensor:
+def huber_loss(
+    input: Tensor, target: Tensor, reduction: str = "mean", delta: float = 1.0, weight: Tensor | None = None
+) -> Tensor:
     """(x - y)² / 2 where |x - y| < delta, delta · (|x - y| - delta / 2) elsewhere.  RuntimeError for delta <= 0.
 
+    It is multiplied by `weight` (ValueError for another shape than that of x), but "mean" divides by the number of
+    entries, as in PyTorch.
     Source: Huber, "Robust estimation of a location parameter", Annals of Mathematical Statistics 35 (1964).
 
     >>> import minidl
@@ -214,13 +234,22 @@ def huber_loss(input: Tensor, target: Tensor, reduction: str = "mean", delta: fl
     if delta <= 0:
         raise RuntimeError(f"huber_loss: delta must be above 0, got {delta}")
     _warn_if_broadcast("huber_loss", input, target)
-    return _reduced(_huber(input - target, delta), reduction)
+    return reduced(_weighed(_huber(input - target, delta), weight, input), reduction)
 
 
 def _huber(difference: Tensor, delta: float) -> Tensor:
     """Both cases at once: with c the difference brought into ±delta, c · (difference - c / 2)."""
     c = clamp(difference, -delta, delta)
     return c * (difference - 0.5 * c)
+
+
+def _weighed(losses: Tensor, weight: Tensor | None, input: Tensor) -> Tensor:
+    """The losses times their weights, if there are any."""
+    if weight is None:
+        return losses
+    if weight.shape != input.shape:
+        raise ValueError(f"expected a weight for each entry of the input {input.shape}, got shape {weight.shape}")
+    return losses * weight
 
 
 def _warn_if_broadcast(name: str, input: Tensor, target: Tensor) -> None:
@@ -250,8 +279,7 @@ def binary_cross_entropy(
     for word, x in (("input", input), ("target", target)):
         if not (x >= 0).all() or not (x <= 1).all():
             raise RuntimeError(f"binary_cross_entropy: the {word} must hold probabilities, from 0 to 1")
-    losses = fused.binary_cross_entropy(input, target)
-    return _reduced(losses if weight is None else losses * weight, reduction)
+    return reduced(scaled(fused.binary_cross_entropy(input, target), weight), reduction)
 
 
 def binary_cross_entropy_with_logits(
@@ -268,11 +296,9 @@ def binary_cross_entropy_with_logits(
     `pos_weight`, a number per class, scales the loss of the positive examples.  ValueError for different shapes.
     """
     target = _checked_pair("binary_cross_entropy_with_logits", input, target)
-    losses = _softplus(-input)
-    if pos_weight is not None:
-        losses = (1 + (pos_weight - 1) * target) * losses
-    losses = (1 - target) * input + losses
-    return _reduced(losses if weight is None else losses * weight, reduction)
+    factor = None if pos_weight is None else 1 + (pos_weight - 1) * target
+    losses = (1 - target) * input + scaled(fused.softplus(-input), factor)
+    return reduced(scaled(losses, weight), reduction)
 
 
 def kl_div(input: Tensor, target: Tensor, *, reduction: str = "mean", log_target: bool = False) -> Tensor:
@@ -290,11 +316,68 @@ def kl_div(input: Tensor, target: Tensor, *, reduction: str = "mean", log_target
     if log_target:
         losses = exp(target) * (target - input)
     else:
-        positive = target > 0
-        losses = where(positive, target * (log(where(positive, target, 1.0)) - input), 0.0)  # 0 log 0 is 0
+        zero = target == 0
+        losses = where(zero, 0.0, target * (log(where(zero, 1.0, target)) - input))  # 0 log 0 is 0
     if reduction == "batchmean":
         return reductions.sum(losses) / (input.shape[0] if input.ndim else 1)
-    return _reduced(losses, reduction)
+    return reduced(losses, reduction)
+
+
+def poisson_nll_loss(
+    input: Tensor,
+    target: Tensor,
+    log_input: bool = True,
+    full: bool = False,
+    *,
+    eps: float = 1e-8,
+    reduction: str = "mean",
+) -> Tensor:
+    """Minus the log-probability of a count y, the target, under the Poisson distribution of mean λ.
+
+    That is λ - y log λ + log y!.  The input is log λ or, without `log_input`, λ, to which `eps` is added under the
+    logarithm.  log y!, which does not depend on the input, is left out; with `full` it is approximated by Stirling's
+    formula y log y - y + log(2πy) / 2 where y > 1.
+
+    >>> import minidl
+    >>> poisson_nll_loss(minidl.zeros(1), minidl.tensor([3.0]))
+    tensor(1.)
+    """
+    losses = exp(input) - target * input if log_input else input - target * log(input + eps)
+    if full:
+        y = where(target > 1, target, 1.0)
+        losses = losses + where(target > 1, y * log(y) - y + 0.5 * log(2 * math.pi * y), 0.0)
+    return reduced(losses, reduction)
+
+
+def gaussian_nll_loss(
+    input: Tensor,
+    target: Tensor,
+    var: Tensor | float,
+    full: bool = False,
+    eps: float = 1e-6,
+    reduction: str = "mean",
+) -> Tensor:
+    """Minus the log-density of y, the target, under the normal distribution of mean x and variance `var`.
+
+    That is (log var + (x - y)² / var) / 2, and with `full` the constant log(2π) / 2 more.  `var` is a number or has
+    the shape of the input, perhaps without its last dimension or with one of length 1 for all in it.  What is below
+    `eps` counts as `eps`, with the gradient as if it were not so.
+    Raises ValueError for a negative variance or another shape.
+    Source: Nix and Weigend, "Estimating the mean and variance of the target probability distribution", ICNN 1994.
+    """
+    lowest = var if not isinstance(var, Tensor) else var.min().item() if var.numel() else 0.0
+    if lowest < 0:
+        raise ValueError(f"gaussian_nll_loss: a variance must not be negative, got {lowest}")
+    if not isinstance(var, Tensor):
+        var = ones_like(input) * var
+    if input.ndim and var.shape == input.shape[:-1]:
+        var = unsqueeze(var, -1)
+    ones = [v for n, v in zip(input.shape, var.shape, strict=False) if n != v]
+    if var.ndim != input.ndim or ones not in ([], [1]):
+        raise ValueError(f"gaussian_nll_loss: a var of shape {var.shape} does not fit an input of {input.shape}")
+    var = at_least(var, eps)
+    losses = 0.5 * (log(var) + square(input - target) / var)
+    return reduced(losses + 0.5 * math.log(2 * math.pi) if full else losses, reduction)
 
 
 def _checked_pair(name: str, input: Tensor, target: Tensor) -> Tensor:
@@ -302,9 +385,3 @@ def _checked_pair(name: str, input: Tensor, target: Tensor) -> Tensor:
     if input.shape != target.shape:
         raise ValueError(f"{name}: the target has shape {target.shape} and the input {input.shape}: make them equal")
     return target if target.dtype.kind == "f" else target.astype(input.dtype)
-
-
-def _softplus(x: Tensor) -> Tensor:
-    """log(1 + exp(x)), by an exponential that never overflows: x + log(1 + exp(-x)) where x is positive."""
-    positive = x > 0
-    return where(positive, x, 0.0) + log1p(exp(where(positive, -x, x)))

@@ -5,8 +5,15 @@ They differ in the entries that share a mean.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
 from minidl.autograd import Tensor, no_grad
+from minidl.nn.functional.padding import pad
 from minidl.ops import fused, reductions
+from minidl.ops.elementwise import square
 
 
 def batch_norm(
@@ -52,3 +59,125 @@ def _move_towards(running: Tensor | None, batch: Tensor, momentum: float, factor
     if running is not None:
         with no_grad():
             running.mul_(1 - momentum).add_(batch.reshape(running.shape) * (momentum * factor))
+
+
+def layer_norm(
+    input: Tensor,
+    normalized_shape: Sequence[int],
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+) -> Tensor:
+    """(x - mean) / √(var + eps) · weight + bias over the last dimensions, those of `normalized_shape`.
+
+    Mean and variance are those of each example, so that training and evaluation are the same, and batches may have
+    one example.  RuntimeError for other shapes.  Source: Ba, Kiros and Hinton, "Layer normalization", 2016.
+
+    >>> import minidl
+    >>> layer_norm(minidl.tensor([[1.0, 3.0], [5.0, 9.0]]), (2,)).array.round(3)
+    array([[-1.,  1.],
+           [-1.,  1.]], dtype=float32)
+    """
+    axes = _last_axes("layer_norm", input, normalized_shape, weight=weight, bias=bias)
+    mean = reductions.mean(input, axis=axes, keepdims=True)
+    var = reductions.var(input, axis=axes, keepdims=True, correction=0)
+    return fused.normalize(input, mean, var, weight, bias, eps=eps)
+
+
+def rms_norm(
+    input: Tensor, normalized_shape: Sequence[int], weight: Tensor | None = None, eps: float | None = None
+) -> Tensor:
+    """x / √(mean(x²) + eps) · weight over the last dimensions, those of `normalized_shape`: no mean is taken away.
+
+    `eps` is the spacing of floats at 1 unless given.  RuntimeError for other shapes.
+    Source: Zhang and Sennrich, "Root mean square layer normalization", NeurIPS 2019.
+    """
+    axes = _last_axes("rms_norm", input, normalized_shape, weight=weight)
+    eps = float(np.finfo(input.dtype).eps) if eps is None else eps
+    out = input * (reductions.mean(square(input), axis=axes, keepdims=True) + eps) ** -0.5
+    return out if weight is None else out * weight
+
+
+def _last_axes(name: str, input: Tensor, shape: Sequence[int], **given: Tensor | None) -> tuple[int, ...]:
+    """The axes that `shape` names, counted from the end; RuntimeError unless everything has that shape."""
+    shape = tuple(shape)
+    if not shape or input.shape[-len(shape) :] != shape:
+        raise RuntimeError(f"{name}: expected an input of shape (*, {', '.join(map(str, shape))}), got {input.shape}")
+    for word, x in given.items():
+        if x is not None and x.shape != shape:
+            raise RuntimeError(f"{name}: expected a {word} of shape {shape}, got {x.shape}")
+    return tuple(range(-len(shape), 0))
+
+
+def group_norm(
+    input: Tensor, num_groups: int, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
+) -> Tensor:
+    """(x - mean) / √(var + eps) · weight + bias, where groups of channels of an example share a mean: (N, C, ...).
+
+    RuntimeError unless `num_groups` divides the channels, ValueError for one value per group.
+    Source: Wu and He, "Group normalization", ECCV 2018.
+    """
+    if input.ndim < 2:
+        raise RuntimeError(f"group_norm: expected an input (N, C, ...), got shape {input.shape}")
+    channels = input.shape[1]
+    if num_groups < 1 or channels % num_groups:
+        raise RuntimeError(f"group_norm: the {channels} channels of {input.shape} do not make {num_groups} groups")
+    if math.prod(input.shape) == num_groups:
+        raise ValueError(f"group_norm: needs more than one value per group, got shape {input.shape}")
+    grouped = input.reshape(input.shape[0], num_groups, math.prod(input.shape[1:]) // num_groups)
+    out = layer_norm(grouped, grouped.shape[2:], eps=eps).reshape(input.shape)
+    return _scaled_and_shifted("group_norm", out, weight, bias)
+
+
+def instance_norm(
+    input: Tensor,
+    running_mean: Tensor | None = None,
+    running_var: Tensor | None = None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    use_input_stats: bool = True,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """(x - mean) / √(var + eps) · weight + bias in each channel of each example: (N, C, ...).
+
+    The running statistics, if given, move towards the mean of the batch's; without `use_input_stats` they are used
+    instead.  ValueError for one value per channel.  Source: Ulyanov, Vedaldi and Lempitsky, "Instance
+    normalization", 2016.
+    """
+    if not use_input_stats:
+        return batch_norm(input, running_mean, running_var, weight, bias, False, momentum, eps)
+    axes, count = tuple(range(2, input.ndim)), math.prod(input.shape[2:])
+    if count <= 1:
+        raise ValueError(f"instance_norm: training needs more than one value per channel, got shape {input.shape}")
+    mean = reductions.mean(input, axis=axes, keepdims=True)
+    var = reductions.var(input, axis=axes, keepdims=True, correction=0)
+    _move_towards(running_mean, mean.mean(0), momentum)
+    _move_towards(running_var, var.mean(0), momentum, count / (count - 1))
+    return _scaled_and_shifted("instance_norm", fused.normalize(input, mean, var, eps=eps), weight, bias)
+
+
+def _scaled_and_shifted(name: str, x: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
+    """x (N, C, ...) times `weight` (C,) plus `bias` (C,), where they are given."""
+    column = (x.shape[1],) + (1,) * (x.ndim - 2)
+    for word, vector in (("weight", weight), ("bias", bias)):
+        if vector is not None and vector.shape != column[:1]:
+            raise RuntimeError(f"{name}: expected a {word} of shape {column[:1]}, got {vector.shape}")
+    x = x if weight is None else x * weight.reshape(column)
+    return x if bias is None else x + bias.reshape(column)
+
+
+def local_response_norm(
+    input: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
+) -> Tensor:
+    """x / (k + alpha · mean of x² over the `size` nearest channels)^beta, channels outside counted as 0: (N, C, ...).
+
+    Source: Krizhevsky, Sutskever and Hinton, "ImageNet classification with deep convolutional neural networks",
+    NIPS 2012, section 3.3 (with PyTorch's mean for the paper's sum).
+    """
+    if input.ndim < 3:
+        raise ValueError(f"local_response_norm: expected (N, C, ...) with at least 3 dimensions, got {input.shape}")
+    around = (0, 0) * (input.ndim - 2) + (size // 2, (size - 1) // 2)
+    squares = pad(square(input), around)  # (N, C + size - 1, ...)
+    near = sum(squares.narrow(1, shift, input.shape[1]) for shift in range(size))
+    return input / (near * (alpha / size) + k) ** beta

@@ -1,0 +1,179 @@
+"""The modules that a script finds when it imports torch or torchvision: minidl's own, under PyTorch's names.
+
+A table at the end says what each is made of; a name that is in none of its parts is refused with the nearest ones.
+"""
+
+from __future__ import annotations
+
+import importlib.abc
+import importlib.machinery
+import sys
+from collections.abc import Iterable
+from difflib import get_close_matches
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+import minidl
+from minidl import autograd, data, nn, optim
+from minidl.compat import saving, tensorboard, torchvision
+from minidl.compat import stand_ins as s
+from minidl.optim import lr_scheduler, swa_utils
+from minidl.utils import checkpoint
+
+# What to do instead, where no other name of minidl's would help.
+INSTEAD = {
+    "torch.fft": "numpy.fft works on x.numpy()",
+    "torch.jit": "a network runs as it is written",
+    "torch.sparse": "all tensors are dense",
+    "torch.complex": "all tensors are real",
+    "torch.distributed": "it computes in one process",
+    "torch.multiprocessing": "it computes in one process",
+    "torch.nn.parallel": "it computes in one process",
+    "torch.nn.DataParallel": "it computes in one process",
+    "torchvision.models": "build the network of torch.nn's layers",
+    "torchvision.datasets": "MNIST, FashionMNIST and KMNIST are there",
+    "torchaudio": "it learns from tensors, however they were read",
+    "torchtext": "it learns from tensors, however they were read",
+}
+
+
+class Namespace(ModuleType):
+    """A module that looks a name up in its own attributes, then in each of `parts`, of which it shows no submodules."""
+
+    def __init__(self, name: str, *parts: Any, **own: Any) -> None:
+        super().__init__(name, f"minidl in the place of {name}")
+        self.__path__: list[str] = []  # so that submodules can be imported
+        self.__spec__ = importlib.machinery.ModuleSpec(name, None, is_package=True)
+        self._parts = parts
+        vars(self).update(own)
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "__all__":  # for `from torch.nn import *`
+            return [word for word in dir(self) if not word.startswith("_")]
+        for part in () if name.startswith("_") else self._parts:
+            value = getattr(part, name, self)
+            if value is not self and not isinstance(value, ModuleType):
+                setattr(self, name, value)  # found sooner the next time
+                return value
+        raise AttributeError(_refusal(f"{self.__name__}.{name}", name, dir(self)))
+
+    def __dir__(self) -> list[str]:
+        return sorted({*vars(self), *(name for part in self._parts for name in _words(part))})
+
+
+def _words(part: Any) -> list[str]:
+    return [name for name in dir(part) if name[0] != "_" and not isinstance(getattr(part, name), ModuleType)]
+
+
+def _refusal(path: str, name: str, known: Iterable[str]) -> str:
+    """One line on the name at `path`, which minidl lacks, with what stands nearest among the `known` names."""
+    near = get_close_matches(name, [word for word in known if not word.startswith("_")], n=3)
+    instead = [what for lacking, what in INSTEAD.items() if path.startswith(lacking)]
+    hints = [*instead, *([f"the nearest names that it has: {', '.join(near)}"] if near else [])]
+    return f"minidl has no {path}{'; ' if hints else ''}{'; '.join(hints)}"
+
+
+class _Refusing(importlib.abc.MetaPathFinder):
+    """Answers the import of a module of torch's family that minidl does not have."""
+
+    def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> None:
+        if fullname.partition(".")[0] in ("torch", "torchvision", "torchaudio", "torchtext"):
+            parent, _, name = fullname.rpartition(".")
+            # Without `name=`, by which `from torch import fft` would take it for a name that is no module.
+            raise ModuleNotFoundError(_refusal(fullname, name, dir(sys.modules[parent]) if parent else ()))
+
+
+def _modules() -> dict[str, Namespace]:
+    """Every module that `import` finds, by its full name."""
+    torch = Namespace(
+        "torch", minidl, **s.tensor_types,
+        __version__="2.13.0+minidl", dtype=np.dtype, Size=tuple, inf=np.inf, nan=np.nan, pi=np.pi, e=np.e, newaxis=None,
+        save=saving.save, load=saving.load, inference_mode=autograd.inference_mode, Generator=s.Generator,
+        clone=minidl.ops.operators.METHODS["clone"], detach=minidl.Tensor.detach, compile=s.itself, autocast=s.autocast,
+        bfloat16=s.Lacking("torch.bfloat16"), set_default_device=s.set_default_device,
+        set_default_tensor_type=lambda kind: minidl.set_default_dtype(kind.dtype),
+        **dict.fromkeys(["set_num_threads", "set_num_interop_threads", "use_deterministic_algorithms",
+                         "set_float32_matmul_precision"], s.nothing), get_num_threads=lambda: 1,
+    )  # fmt: skip
+    cuda = dict(
+        s.cuda_tensor_types, is_available=s.cuda_is_available, device_count=lambda: int(s.cuda_is_available()),
+        manual_seed=minidl.manual_seed, manual_seed_all=minidl.manual_seed, is_bf16_supported=s.no,
+        **dict.fromkeys(["synchronize", "empty_cache", "set_device"], s.nothing),
+    )  # fmt: skip
+    amp = dict(autocast=s.autocast, GradScaler=s.GradScaler)
+    loading = dict(default_collate=data.dataset.collate, get_worker_info=s.nothing)
+    alone = dict(is_available=s.no, is_initialized=s.no)
+    modules = [
+        torch,
+        Namespace("torch.nn", nn),
+        Namespace("torch.nn.functional", nn.functional),
+        Namespace("torch.nn.init", nn.init),
+        Namespace("torch.nn.modules", nn),
+        Namespace("torch.nn.parallel", **s.lacking("torch.nn.parallel", "DataParallel", "DistributedDataParallel")),
+        Namespace("torch.nn.parameter", Parameter=nn.Parameter),
+        Namespace("torch.nn.utils", nn.utils),
+        Namespace("torch.nn.utils.rnn", nn.utils.rnn),
+        Namespace("torch.optim", optim),
+        Namespace("torch.optim.lr_scheduler", lr_scheduler, _LRScheduler=lr_scheduler.LRScheduler),
+        Namespace("torch.optim.optimizer", Optimizer=optim.Optimizer),
+        Namespace("torch.optim.swa_utils", swa_utils),
+        Namespace("torch.autograd", autograd, Variable=s.Variable),
+        Namespace("torch.autograd.function", autograd.function),
+        Namespace("torch.autograd.functional", autograd.functional),
+        Namespace("torch.linalg", minidl.linalg),
+        Namespace("torch.utils"),
+        *(Namespace(f"torch.utils.{name}", data, **loading)
+          for name in ("data", "data.dataset", "data.dataloader", "data.sampler")),
+        Namespace("torch.utils.checkpoint", checkpoint),
+        Namespace("torch.utils.tensorboard", tensorboard),
+        Namespace("torch.accelerator", is_available=s.cuda_is_available, current_accelerator=s.accelerator),
+        Namespace("torch.amp", **amp),
+        Namespace("torch.cuda", **cuda),
+        Namespace("torch.cuda.amp", **amp),
+        Namespace("torch.mps", is_available=s.no),
+        Namespace("torch.xpu", is_available=s.no),
+        Namespace("torch.backends"),
+        *(Namespace(f"torch.backends.{name}", **s.switches())
+          for name in ("cuda", "cuda.matmul", "cudnn", "mkldnn", "mps")),
+        Namespace(
+            "torch.distributed", **alone,
+            **s.lacking("torch.distributed", "init_process_group", "destroy_process_group"),
+        ),
+        Namespace("torch.onnx"),
+        Namespace("torch.version", cuda=None),
+        Namespace("torchvision", __version__="0.28.0+minidl"),
+        Namespace("torchvision.datasets", torchvision.datasets),
+        Namespace("torchvision.transforms", torchvision.transforms),
+        Namespace("torchvision.transforms.v2", torchvision.transforms_v2),
+        Namespace("torchvision.utils", torchvision.utils),
+    ]  # fmt: skip
+    return {module.__name__: module for module in modules}
+
+
+def install_as_torch() -> None:
+    """From here on, `import torch` and `import torchvision` give minidl in this process.
+
+    A second call changes nothing.  RuntimeError if torch itself has been imported before.
+
+    >>> import subprocess, sys
+    >>> script = "import minidl.compat; minidl.compat.install_as_torch(); import torch; print(torch.ones(2))"
+    >>> subprocess.run([sys.executable, "-c", script], capture_output=True, text=True).stdout
+    'tensor([1., 1.])\\n'
+    """
+    loaded = sys.modules.get("torch")
+    if isinstance(loaded, Namespace):
+        return
+    if loaded is not None:
+        raise RuntimeError("torch itself is imported already: call install_as_torch() before anything imports it")
+    modules = _modules()
+    for name, module in modules.items():
+        sys.modules[name] = module
+        parent, _, child = name.rpartition(".")
+        if parent:
+            setattr(modules[parent], child, module)
+    sys.meta_path.insert(0, _Refusing())
+    for kind, attributes in s.ATTRIBUTES.items():
+        for name, attribute in attributes.items():
+            setattr(kind, name, attribute)

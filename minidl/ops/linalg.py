@@ -1,0 +1,100 @@
+"""Linear algebra on (batches of) square matrices, and norms of vectors; minidl/linalg.py has what is made of these.
+
+The derivatives are those of M. Giles, "Collected matrix derivative results for forward and reverse mode algorithmic
+differentiation" (2008), and for Cholesky of I. Murray, "Differentiation of the Cholesky decomposition" (2016).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from minidl.autograd import Tensor, op
+from minidl.ops import reductions
+from minidl.ops.arranging import lower_triangle
+from minidl.ops.elementwise import abs, astype, where
+from minidl.ops.logic import equal, not_equal
+from minidl.ops.products import matrix_product
+from minidl.ops.shapes import dims_of, squeeze, swapaxes
+
+
+def _t(x: Any) -> Any:
+    return swapaxes(x, -1, -2)
+
+
+@op
+def inv(xp, x):
+    """The inverse of square matrices: (..., n, n) -> (..., n, n).  LinAlgError for a singular one."""
+    return xp.linalg.inv(x)
+inv.vjps(lambda g, out, x: -matrix_product(_t(out), matrix_product(g, _t(out))))
+
+
+@op
+def det(xp, x):
+    """The determinant of square matrices: (..., n, n) -> (...).  A singular one has no gradient here."""
+    return xp.linalg.det(x)
+det.vjps(lambda g, out, x: (g * out)[..., None, None] * _t(inv(x)))
+
+
+@op
+def log_abs_det(xp, x): return xp.linalg.slogdet(x)[1]
+log_abs_det.vjps(lambda g, out, x: g[..., None, None] * _t(inv(x)))
+
+
+@op
+def sign_of_det(xp, x): return xp.linalg.slogdet(x)[0]
+sign_of_det.vjps(lambda g, out, x: x * 0)
+
+
+@op
+def solution(xp, a, b): return xp.linalg.solve(a, b)  # of a @ solution = b: (..., n, n), (..., n, m) -> (..., n, m)
+solution.vjps(lambda g, out, a, b: -matrix_product(solution(_t(a), g), _t(out)),
+              lambda g, out, a, b: solution(_t(a), g))
+
+
+@op
+def cholesky_factor(xp, x): return xp.linalg.cholesky((x + _t(x)) / 2)  # both triangles count, and share the gradient
+cholesky_factor.vjps(lambda g, out, x: solution(_t(out), _t(solution(_t(out), _symmetric(matrix_product(_t(out), g))))))
+
+
+def _symmetric(p: Any) -> Any:
+    """Half the symmetric matrix that has the lower triangle of p."""
+    return (lower_triangle(p, diagonal=0) + _t(lower_triangle(p, diagonal=-1))) * 0.5
+
+
+# -- norms ------------------------------------------------------------------------------------------------------------
+
+
+@op
+def p_norm(xp, x, *, p, axis): return (xp.abs(x) ** p).sum(axis=axis, keepdims=True) ** (1 / p)
+p_norm.vjps(lambda g, out, x, p, axis: g * x * _size(x, p) ** (p - 2) / where(equal(out, 0), 1.0, out) ** (p - 1))
+
+
+def _size(x: Any, p: float) -> Any:
+    """|x|, but 1 for 0 where its power would be infinite."""
+    return abs(x) if p == 2 or p >= 3 else where(equal(x, 0), 1.0, abs(x))
+
+
+def vector_norm(
+    x: Tensor, ord: float = 2, dim: int | Sequence[int] | None = None, keepdim: bool = False, *, dtype: Any = None
+) -> Tensor:
+    """The length of vectors along `dim` (all entries by default): the `ord`-th root of the sum of |x|^ord.
+
+    `ord` may also be infinity (the largest |x|), minus infinity (the smallest) or 0 (how many entries are not 0).
+
+    >>> import minidl
+    >>> vector_norm(minidl.tensor([3.0, 4.0]))
+    tensor(5.)
+    """
+    x = x if dtype is None else astype(x, dtype=dtype)
+    if x.dtype.kind != "f":
+        raise RuntimeError(f"vector_norm: expected a floating dtype, got {x.dtype}: use .float() first")
+    axis = dims_of(range(x.ndim) if dim is None or dim == () else dim, x.ndim)
+    if math.isinf(ord):
+        out = (reductions.amax if ord > 0 else reductions.amin)(abs(x), axis=axis, keepdims=True)
+    elif ord == 0:
+        out = reductions.sum(astype(not_equal(x, 0), dtype=x.dtype), axis=axis, keepdims=True)
+    else:
+        out = p_norm(x, p=ord, axis=axis)
+    return out if keepdim else squeeze(out, axis)

@@ -1,0 +1,104 @@
+"""Pooling of images with any number of dimensions: the largest entry or the sum of what a window sees.
+
+Each op's derivative has a name of its own; see windows.py for the layout in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from minidl.autograd import op
+from minidl.backend import Array
+from minidl.ops.windows import Window, batch_first, batch_last, framed, new_frame
+
+# -- the largest entry --------------------------------------------------------------------------------------------
+# The gradient goes to the first largest entry of each window; picking those entries from another array is the
+# adjoint of that.
+
+
+def _lowest(dtype: Any) -> float:
+    """What surrounds the image, so that no window finds it the largest."""
+    return -np.inf if dtype.kind == "f" else np.iinfo(dtype).min
+
+
+@op
+def max_pool(xp, x, *, window):
+    """The largest entry in each window: (N, C, *size) -> (N, C, *out)."""
+    x = framed(xp, batch_last(x), window, _lowest(x.dtype))
+    first, *others = window.places
+    out = x[first].copy()
+    for place in others:
+        xp.maximum(out, x[place], out=out)
+    return batch_first(out)
+
+
+@op
+def max_pool_input(xp, g, x, out, *, window):
+    """g (N, C, *out) added where max_pool(x) found out, zeros elsewhere: (N, C, *size)."""
+    g, x = xp.ascontiguousarray(batch_last(g)), batch_last(x)
+    frame = new_frame(xp, x.shape[0], x.shape[-1], window, g.dtype)
+    for place, chosen in _winners(xp, x, out, window):
+        seen = frame[place]
+        if window.tiles:
+            xp.multiply(g, chosen, out=seen)
+        else:
+            seen += g * chosen
+    return batch_first(frame[window.image])
+
+
+@op
+def max_pool_pick(xp, y, x, out, *, window):
+    """The entries of y (N, C, *size) where max_pool(x) found out: (N, C, *out)."""
+    picked, y = xp.zeros_like(batch_last(out)), framed(xp, batch_last(y), window)
+    for place, chosen in _winners(xp, batch_last(x), out, window):
+        picked += y[place] * chosen
+    return batch_first(picked)
+
+
+def _winners(xp: Any, x: Array, out: Array, window: Window) -> Iterator[tuple[tuple[slice, ...], Array]]:
+    """For each entry of the kernel: the places it meets, and where it is the first that equals the largest."""
+    x, out = framed(xp, x, window, _lowest(x.dtype)), batch_last(out)
+    free = xp.ones(out.shape, bool)
+    for place in window.places:
+        chosen = x[place] == out
+        chosen &= free
+        free ^= chosen
+        yield place, chosen
+
+
+max_pool.vjps(lambda g, out, x, window: max_pool_input(g, x, out, window=window))
+max_pool_input.vjps(lambda g, spread, y, x, out, window: max_pool_pick(g, x, out, window=window), None, None)
+max_pool_pick.vjps(lambda g, picked, y, x, out, window: max_pool_input(g, x, out, window=window), None, None)
+
+
+# -- the mean -----------------------------------------------------------------------------------------------------
+
+
+@op
+def avg_pool(xp, x, *, window, divisor):
+    """The sum of each window, zeros around the image, over `divisor`: (N, C, *size) -> (N, C, *out)."""
+    x = framed(xp, batch_last(x), window)
+    first, *others = window.places
+    out = x[first].copy()
+    for place in others:
+        out += x[place]
+    out *= 1 / divisor
+    return batch_first(out)
+
+
+@op
+def avg_pool_input(xp, g, *, window, divisor):
+    """Each entry of g (N, C, *out), over `divisor`, added to all that its window saw: (N, C, *size)."""
+    g = batch_last(g) * (1 / divisor)
+    frame = new_frame(xp, g.shape[0], g.shape[-1], window, g.dtype)
+    for place in window.places:
+        seen = frame[place]
+        seen += g
+    return batch_first(frame[window.image])
+
+
+avg_pool.vjps(lambda g, out, x, **settings: avg_pool_input(g, **settings))
+avg_pool_input.vjps(lambda g, out, y, **settings: avg_pool(g, **settings))

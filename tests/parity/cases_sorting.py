@@ -1,0 +1,86 @@
+"""Functions that sort, select by order, and count."""
+
+import numpy as np
+from parity.cases_reductions import numbers, with_nan
+from parity.drawing import Call, Draw, call, case, fixed
+
+
+def any_order(draw: Draw) -> tuple[object, int]:
+    """Numbers with repetitions or NaN among them, or floats that differ; and how many dimensions they have."""
+    shape = draw.shape(high=5)
+    x = draw.one_of(lambda: numbers(draw, shape), lambda: fixed(with_nan(draw, shape)), lambda: draw.distinct(shape))()
+    return x, len(shape)
+
+
+@case("sort")
+def sort(draw: Draw) -> Call:
+    x, ndim = any_order(draw)
+    if draw.integer(0, 3) == 3:
+        return call(x)
+    return call(x, dim=draw.dim(ndim), descending=draw.flag(), stable=True)  # otherwise equal ones may change places
+
+
+@case("argsort")
+def argsort(draw: Draw) -> Call:
+    x, ndim = any_order(draw)
+    return call(x, dim=draw.dim(ndim), descending=draw.flag(), stable=True)
+
+
+@case("topk")
+def topk(draw: Draw) -> Call:
+    x = draw.distinct(draw.shape(high=5))
+    k = draw.integer(-1, 5) if x.ndim else 1
+    return call(x, k, draw.dim(x.ndim), draw.flag())
+
+
+@case("kthvalue")
+def kthvalue(draw: Draw) -> Call:
+    x = draw.distinct(draw.shape(high=5))
+    return call(x, draw.integer(-1, 5), draw.dim(x.ndim), draw.flag())
+
+
+@case("median")
+def median(draw: Draw) -> Call:
+    x = draw.distinct(draw.shape(high=5))
+    if draw.flag():
+        return call(fixed(with_nan(draw, x.shape)) if draw.flag() else x)
+    return call(x, draw.dim(x.ndim), draw.flag())
+
+
+@case("unique", gradients=False)  # PyTorch has none either: it raises in backward
+def unique(draw: Draw) -> Call:
+    x = numbers(draw, draw.shape())
+    parts = {"return_inverse": draw.flag(), "return_counts": draw.flag()}
+    if draw.flag():
+        return call(x, **parts)
+    return call(x, dim=draw.dim(x.ndim), **parts) if x.ndim and x.size else call(x, True)
+
+
+@case("bincount")
+def bincount(draw: Draw) -> Call:
+    n = draw.integer(0, 6)
+    x = draw.integers((n,) if draw.integer(0, 9) < 9 else (n, 2), draw.one_of(0, 0, 0, -1), 5)
+    minlength = draw.integer(-1, 8)
+    if n == 0 or draw.flag():
+        return call(x, minlength=minlength)
+    weights = draw.integers((n,), 0, 9) if draw.flag() else draw.floats((n if draw.integer(0, 9) < 9 else n + 1,))
+    return call(x, fixed(weights) if weights.dtype.kind == "f" else weights, minlength)
+
+
+@case("searchsorted")
+def searchsorted(draw: Draw) -> Call:
+    batch = draw.shape(max_dims=2, empty=False) if draw.flag() else ()
+    make = draw.floats if draw.flag() else draw.integers
+    sequence = np.sort(make((*batch, draw.integer(0, 5))), -1)
+    other = draw.one_of(batch, batch, batch, (*batch, 2), batch[1:])
+    values = make((*other, draw.size())) if draw.integer(0, 9) < 9 else draw.number()
+    how = draw.one_of({}, {"right": draw.flag()}, {"side": draw.one_of("left", "right", "middle")},
+                      {"right": True, "side": draw.one_of("left", "right")})  # fmt: skip
+    return call(sequence, values, out_int32=draw.flag(), **how)
+
+
+@case("bucketize")
+def bucketize(draw: Draw) -> Call:
+    boundaries = np.sort(draw.floats((draw.integer(0, 5),) if draw.integer(0, 9) < 9 else (2, 3)), -1)
+    x = draw.floats(draw.shape()) if draw.flag() else draw.number()
+    return call(x, boundaries, out_int32=draw.flag(), right=draw.flag())
