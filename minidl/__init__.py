@@ -11,13 +11,14 @@ from minidl.backend import (
 )
 from minidl.functional import (
     addbmm, addmm, addmv, addr, atleast_1d, atleast_2d, atleast_3d, baddbmm, block_diag, bmm, broadcast_shapes,
-    broadcast_tensors, cartesian_prod, cdist, column_stack, combinations, cross, diag, diag_embed, diagflat, diagonal,
-    dot, dstack, einsum, flip, fliplr, flipud, ger, hstack, inner, kron, meshgrid, mm, moveaxis, movedim, mv, outer,
-    ravel, repeat_interleave, roll, rot90, row_stack, t, tensor_split, tensordot, tile, trace, tril, tril_indices, triu,
-    triu_indices, unflatten, vdot, vstack,
+    broadcast_tensors, cartesian_prod, cdist, column_stack, combinations, corrcoef, cov, cross, diag, diag_embed,
+    diagflat, diagonal, dot, dsplit, dstack, einsum, flip, fliplr, flipud, ger, hsplit, hstack, inner, kron,
+    meshgrid, mm, moveaxis, movedim, mv, outer, ravel, repeat_interleave, roll, rot90, row_stack, t, tensor_split,
+    tensordot, tile, trace, tril, tril_indices, triu, triu_indices, unflatten, vdot, vsplit, vstack,
     argsort, argwhere, bincount, bucketize, cummax, cummin, cumprod, cumsum, diff, gather, index_add, index_copy,
-    index_fill, index_put, index_select, kthvalue, logcumsumexp, masked_fill, masked_select, median, narrow, nonzero,
-    scatter, scatter_add, searchsorted, select, sort, take, take_along_dim, topk, unique, where,
+    index_fill, index_put, index_select, kthvalue, logcumsumexp, masked_fill, masked_scatter, masked_select, median,
+    mode, msort, nanmedian, narrow, nonzero, quantile, scatter, scatter_add, searchsorted, select, sort, take,
+    take_along_dim, topk, unique, where,
 )
 from minidl.io import load, save
 from minidl.linalg import cholesky, det, inv as inverse, logdet, matrix_power, slogdet
@@ -28,7 +29,7 @@ from minidl.nn.functional import (
 from minidl.nn.functional import (
     celu, cosine_similarity, hardshrink, pairwise_distance, pdist, prelu, rrelu, selu, threshold,
 )
-from minidl.ops.creation import (
+from minidl.functional.creation import (
     arange, as_tensor, empty, empty_like, eye, from_numpy, full, full_like, linspace, logspace, ones, ones_like, zeros,
     zeros_like,
 )
@@ -37,22 +38,23 @@ from minidl.ops.elementwise import (
     div as divide, divide as true_divide, erf, erfc, exp, exp2, expm1, float_power, floor, floor_divide, fmax, fmin,
     fmod, frac, heaviside, lerp, log, log1p, log2, log10, logaddexp, logit, maximum, minimum, multiply,
     multiply as mul, nan_to_num, negative, negative as neg, positive, power as pow, reciprocal, relu, remainder,
-    result_type, round, rsqrt, sigmoid, sign, sign as sgn, sqrt, square, subtract, subtract as sub, tanh, trunc, trunc as fix, xlogy,
+    result_type, round, rsqrt, sigmoid, sign, sign as sgn, sqrt, square, subtract, subtract as sub, tanh, trunc,
+    trunc as fix, xlogy,
 )
-from minidl.ops.functions import (
+from minidl.functional.reductions import (
     all, amax, amin, aminmax, any, argmax, argmin, count_nonzero, log_softmax, logsumexp, max, mean, min, nanmean,
     nansum, norm, prod, softmax, std, std_mean, sum, var, var_mean,
 )
 from minidl.ops.indexing import one_hot
 from minidl.ops.logic import (
     allclose, array_equal as equal, bitwise_and, bitwise_not, bitwise_or, bitwise_xor, equal as eq, greater,
-    greater as gt, greater_equal, greater_equal as ge, isclose, isfinite, isinf, isnan, left_shift as bitwise_left_shift,
-    less, less as lt, less_equal, less_equal as le, logical_and, logical_not, logical_or, logical_xor, not_equal,
-    not_equal as ne, right_shift as bitwise_right_shift,
+    greater as gt, greater_equal, greater_equal as ge, isclose, isfinite, isinf, isnan,
+    left_shift as bitwise_left_shift, less, less as lt, less_equal, less_equal as le, logical_and, logical_not,
+    logical_or, logical_xor, not_equal, not_equal as ne, right_shift as bitwise_right_shift,
 )
-from minidl.ops.operators import reshape
+from minidl.functional.methods import is_floating_point, reshape
 from minidl.ops.products import matmul
-from minidl.ops.random import (
+from minidl.functional.random import (
     bernoulli, multinomial, normal, rand, rand_like, randint, randint_like, randn, randn_like, randperm,
 )
 from minidl.ops.shapes import (
@@ -71,4 +73,4 @@ int8, int16, int32, int64 = _np.dtype("int8"), _np.dtype("int16"), _np.dtype("in
 uint8, bool = _np.dtype("uint8"), _np.dtype("bool")
 half, float, double, short, int, long = float16, float32, float64, int16, int32, int64
 finfo, iinfo = _np.finfo, _np.iinfo
-numel, is_floating_point = Tensor.numel, Tensor.is_floating_point
+numel = Tensor.numel

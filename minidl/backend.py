@@ -159,12 +159,15 @@ def set_printoptions(
     precision: int | None = None, threshold: int | None = None, edgeitems: int | None = None,
     linewidth: int | None = None, profile: str | None = None, sci_mode: bool | None = None,
 ) -> None:  # fmt: skip
-    """How tensors are printed: digits after the point, from how many numbers on only `edgeitems` at each end are shown.
+    """How tensors are printed, NumPy's arrays staying as they are; what is left out does not change.
 
-    `profile` is "default", "short" or "full", and comes before the rest; `sci_mode` writes all floats with an exponent,
-    or none.  NumPy's own printing stays as it is.
+    `precision` counts digits after the point; of more than `threshold` numbers only `edgeitems` at each end of each
+    dimension are shown, in lines of `linewidth` characters; `sci_mode` writes all floats with an exponent, or none.
+    `profile`, which comes before the rest, is "default", "short" or "full" (otherwise ValueError).
     """
     if profile is not None:
+        if profile not in _PROFILES:
+            raise ValueError(f"set_printoptions: expected a profile of {list(_PROFILES)}, got {profile!r}")
         print_options.clear()
         print_options.update(_PROFILES[profile])
     chosen = dict(precision=precision, threshold=threshold, edgeitems=edgeitems, linewidth=linewidth)

@@ -1,4 +1,4 @@
-"""The command `minidl`: train a network on MNIST, compare the optimizers, see what is installed.
+"""The command `minidl`: train on MNIST, run a script for PyTorch, compare the optimizers, see what is installed.
 
 What a command needs is imported when it runs; a mistake on the command line costs one line and exit code 2.
 """
@@ -85,6 +85,10 @@ def build_parser() -> argparse.ArgumentParser:
     add("--seed", type=_whole_number(0), default=0, metavar="N", help="same seed, same weights (default: 0)")
     add("--device", type=_device, default="cpu", metavar="cpu|cuda", help="where to compute (default: cpu)")
     add("--out", type=_folder, metavar="DIR", help="write weights, history and pictures into this folder")
+
+    torch_parser = command("torch", torch, "run a script for PyTorch on minidl, as it is")
+    torch_parser.add_argument("script", help="a Python file that imports torch")
+    torch_parser.add_argument("arguments", nargs=argparse.REMAINDER, metavar="...", help="the script's own arguments")
 
     command("optimizers", optimizers, "print the optimizers side by side")
     command("info", info, "print versions, libraries and devices")
@@ -231,6 +235,24 @@ def _write_results(folder: Path, trainer: Trainer, test_set: MNIST) -> None:
         figure = digits(images[shown], labels[shown], guesses[shown])
         figure.suptitle("the first 20 test images, then mistakes among the first 1,000")
         figure.savefig(path)
+
+
+# -- minidl torch --------------------------------------------------------------------------------------------
+
+
+def torch(options: argparse.Namespace) -> int:
+    """Run a script in which `import torch` gives minidl; what it prints, raises and exits with is its own."""
+    if not Path(options.script).is_file():
+        options.parser.error(f"there is no script {options.script}")
+    from minidl.compat import run_script, traceback_of
+
+    try:
+        run_script(options.script, options.arguments)
+    except Exception as error:
+        traceback = traceback_of(error, options.script)
+        sys.excepthook(type(error), error.with_traceback(traceback), traceback)
+        return 1
+    return 0
 
 
 # -- minidl optimizers ---------------------------------------------------------------------------------------

@@ -13,10 +13,10 @@ from minidl.autograd import Tensor
 from minidl.autograd.errors import LinAlgError
 from minidl.functional import arranging, products
 from minidl.functional.arranging import diag_embed
+from minidl.functional.creation import arange, ones_like
+from minidl.functional.reductions import amax, amin
 from minidl.ops import linalg as ops
-from minidl.ops.creation import arange, ones_like
 from minidl.ops.elementwise import where
-from minidl.ops.functions import amax, amin
 from minidl.ops.linalg import det, inv, vector_norm
 from minidl.ops.products import matmul
 from minidl.ops.shapes import dim_of, matrices, squeeze, swapaxes, unsqueeze

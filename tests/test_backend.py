@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import minidl
 from minidl import backend
@@ -180,3 +181,27 @@ def test_erf_at_the_edges() -> None:
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_erf_keeps_the_dtype(dtype: Any) -> None:
     assert backend.erf(np, np.linspace(-7, 7, 11, dtype=dtype)).dtype == dtype
+    assert backend.erfc(np, np.linspace(-7, 7, 11, dtype=dtype)).dtype == dtype
+
+
+def test_erfc_is_right_to_the_last_bits_where_it_is_tiny_too() -> None:
+    x = np.concatenate([np.linspace(-7, 7, 20001), np.linspace(0, 26, 20001), [0.46875, -0.46875, 4.0, -4.0, 1e-300]])
+    expected = np.array([math.erfc(v) for v in x])
+    assert np.abs(backend.erfc(np, x) / expected - 1).max() <= 2e-15
+    assert backend.erfc(np, np.array(10.0)) == pytest.approx(2.0884875837625447e-45, rel=1e-15)
+
+
+def test_erfc_at_the_edges() -> None:
+    found = backend.erfc(np, np.array([0.0, np.inf, -np.inf, np.nan, 1e300, -1e300, 28.0]))
+    np.testing.assert_array_equal(found, [1.0, 0.0, 2.0, np.nan, 0.0, 2.0, 0.0])
+
+
+# -- dtypes
+
+
+@pytest.mark.parametrize("second", ["bool", "uint8", "int64", "float16", "float64"])
+@pytest.mark.parametrize("first", ["bool", "int8", "int32", "float32", "float64"])
+def test_what_meets_and_what_fits(first: str, second: str) -> None:
+    theirs = getattr(torch, first), getattr(torch, second)
+    assert str(backend.promote_types(first, second)) == str(torch.promote_types(*theirs)).removeprefix("torch.")
+    assert backend.can_cast(first, second) == torch.can_cast(*theirs)

@@ -190,3 +190,23 @@ def test_ctrl_c_ends_with_one_line_and_keeps_what_was_learned(tmp_path):
     assert process.returncode == 130
     assert error.startswith("minidl train: stopped after 1 of 50 epochs") and error.count("\n") == 1
     assert sorted(os.listdir(tmp_path)) == ["digits.png", "history.csv", "learning_curve.png", "weights.npz"]
+
+
+def test_a_script_for_pytorch_keeps_its_arguments_its_exit_code_and_its_traceback(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text("import sys, torch\nprint(torch.ones(1).sum().item(), sys.argv[1:])\nexit(len(sys.argv))\n")
+    process = run("torch", str(script), "--help", "--", "-x")
+    assert process.communicate(timeout=60) == ("1.0 ['--help', '--', '-x']\n", "") and process.returncode == 4
+    script.write_text("import torch\ntorch.nn.Liner(2, 3)\n")
+    process = run("torch", str(script))
+    _, error = process.communicate(timeout=60)
+    heading, place, line, *_, last = error.splitlines()
+    assert heading == "Traceback (most recent call last):" and place == f'  File "{script}", line 2, in <module>'
+    assert line.strip() == "torch.nn.Liner(2, 3)" and process.returncode == 1
+    assert last == "AttributeError: minidl has no torch.nn.Liner; the nearest names that it has: Linear"
+
+
+def test_a_script_that_is_not_there_costs_one_line(capsys, tmp_path):
+    assert refused(capsys, "torch", "nothere.py").startswith("minidl torch: there is no script nothere.py")
+    assert "there is no script" in refused(capsys, "torch", str(tmp_path))
+    assert "script" in refused(capsys, "torch")

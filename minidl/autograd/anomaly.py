@@ -77,6 +77,9 @@ class Watch(NamedTuple):
         """The rules of the op that made `node`, each with a look at the gradient that it gives."""
         return (rule and partial(self._watched, node, position, rule) for position, rule in enumerate(rules))
 
+    def received(self, x: Tensor, gx: Any, total: Any) -> None:
+        """Nothing is left to look at: `rules` has seen what the sum `total` is made of."""
+
     def _watched(self, node: Tensor, position: int, rule: Rule, g: Any, out: Any, *inputs: Any, **settings: Any) -> Any:
         what = f"the backward pass of {node.op.__name__}"  # type: ignore[union-attr]
         origin = getattr(node, "origin", "before the detection was switched on")

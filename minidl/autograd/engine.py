@@ -26,7 +26,7 @@ _module_of = backend.modules.get
 _float64 = np.dtype(np.float64)
 _new = Tensor.__new__
 
-watch: Any = None  # what detect_anomaly puts here sees the result of every op, and every gradient
+watch: Any = None  # what is put here, say by detect_anomaly, sees the result of every op, and every gradient
 
 
 # -- the op ----------------------------------------------------------------------------------------------------
@@ -233,6 +233,8 @@ def run_backward(roots: Sequence[Tensor], gradients: Sequence[Any], retain_graph
                 pending[x] = gx
                 if x.order > since:
                     heappush(queue, (-x.order, x))
+            if watch is not None:
+                watch.received(x, gx, pending[x])
         if not keep:
             node.inputs = node.arrays = node.settings = None
 

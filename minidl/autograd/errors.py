@@ -16,7 +16,8 @@ class LinAlgError(RuntimeError):
 
 
 # What NumPy raises, and what is raised in its place; its AxisError is an IndexError and a ValueError.
-CLASSES = {np.linalg.LinAlgError: LinAlgError, IndexError: IndexError, TypeError: TypeError, ValueError: RuntimeError}
+CLASSES = {np.linalg.LinAlgError: LinAlgError, IndexError: IndexError, TypeError: TypeError, ValueError: RuntimeError,
+           ArithmeticError: RuntimeError}  # fmt: skip
 
 
 def raise_explained(error: Exception, name: str, inputs: Sequence[Any]) -> NoReturn:

@@ -1,6 +1,6 @@
 """The Tensor: an array that knows how it was computed.
 
-Its arithmetic is attached by ops/operators.py, its backward pass by engine.py.
+Its arithmetic is attached by functional/methods.py, its backward pass by engine.py.
 """
 
 from __future__ import annotations
@@ -302,7 +302,7 @@ class Tensor:
             self.origin = result.origin
         return self
 
-    if TYPE_CHECKING:  # ops/operators.py gives Tensor its operators and the other methods
+    if TYPE_CHECKING:  # functional/methods.py gives Tensor its operators and the other methods
 
         def __getattr__(self, name: str) -> Any: ...
         def __getitem__(self, index: Any) -> Tensor: ...

@@ -54,7 +54,7 @@ class TensorDataset(Dataset):
     """Tensors (or NumPy arrays, which are copied) whose first dimension counts the examples.
 
     Example `i` is the tuple of every tensor's row `i`; any index that a tensor takes can be used.  Tensors of
-    different lengths raise ValueError.
+    different lengths raise AssertionError, as in PyTorch.
 
     >>> data = TensorDataset(np.arange(6.0).reshape(3, 2), np.array([0, 1, 0]))
     >>> x, y = data[np.array([2, 0])]
@@ -65,10 +65,10 @@ class TensorDataset(Dataset):
     def __init__(self, *tensors: Any) -> None:
         self.tensors = tuple(t if isinstance(t, Tensor) else tensor(t) for t in tensors)
         if not self.tensors or any(t.ndim == 0 for t in self.tensors):
-            raise ValueError("TensorDataset needs tensors, each with a first dimension that counts examples")
+            raise AssertionError("TensorDataset needs tensors, each with a first dimension that counts examples")
         if len({t.shape[0] for t in self.tensors}) > 1:
             shapes = ", ".join(str(tuple(t.shape)) for t in self.tensors)
-            raise ValueError(f"the tensors of a TensorDataset must be equally long, got shapes {shapes}")
+            raise AssertionError(f"the tensors of a TensorDataset must be equally long, got shapes {shapes}")
 
     def __len__(self) -> int:
         return self.tensors[0].shape[0]
@@ -116,7 +116,7 @@ class Subset(Dataset):
 
 
 class ConcatDataset(Dataset):
-    """Several datasets one after the other; ValueError for none.
+    """Several datasets one after the other; AssertionError for none, as in PyTorch.
 
     >>> both = ConcatDataset([[1, 2], [3, 4, 5]])
     >>> len(both), both[3], both[-1]
@@ -126,7 +126,7 @@ class ConcatDataset(Dataset):
     def __init__(self, datasets: Iterable[Any]) -> None:
         self.datasets = list(datasets)
         if not self.datasets:
-            raise ValueError("ConcatDataset: expected at least one dataset, got none")
+            raise AssertionError("ConcatDataset: expected at least one dataset, got none")
         self.cumulative_sizes = np.cumsum([len(dataset) for dataset in self.datasets]).tolist()
 
     def __len__(self) -> int:
@@ -134,7 +134,7 @@ class ConcatDataset(Dataset):
 
     def __getitem__(self, index: int) -> Any:
         if not -len(self) <= index < len(self):
-            raise IndexError(f"index {index} is outside {len(self)} examples")
+            raise (ValueError if index < 0 else IndexError)(f"index {index} is outside {len(self)} examples")
         place = index % len(self)
         part = bisect_right(self.cumulative_sizes, place)
         return self.datasets[part][place - (self.cumulative_sizes[part] - len(self.datasets[part]))]

@@ -14,6 +14,7 @@ import numpy as np
 
 from minidl import backend
 from minidl.data.dataset import draw
+from minidl.data.sampler import BatchSampler
 
 
 class DataLoader:
@@ -100,18 +101,16 @@ class DataLoader:
 
     def _batches(self) -> Iterator[np.ndarray]:
         """The indices of each batch of one epoch."""
-        if self.batch_sampler is not None:
-            yield from (np.asarray(indices) for indices in self.batch_sampler)
+        batches = self.batch_sampler
+        if self.sampler is not None:
+            batches = BatchSampler(self.sampler, self.batch_size, self.drop_last)
+        if batches is not None:
+            yield from (np.asarray(indices) for indices in batches)
             return
-        order = self._order()
+        size = len(self.dataset)
+        order = backend.random_stream(self.generator).permutation(size) if self.shuffle else np.arange(size)
         for start in range(0, len(self) * self.batch_size, self.batch_size):
             yield order[start : start + self.batch_size]
-
-    def _order(self) -> np.ndarray:
-        if self.sampler is not None:
-            return np.fromiter(self.sampler, np.int64)
-        size = len(self.dataset)
-        return backend.random_stream(self.generator).permutation(size) if self.shuffle else np.arange(size)
 
     def _batch(self, indices: np.ndarray) -> Any:
         if self.collate_fn is None:

@@ -58,11 +58,13 @@ class RandomSampler(Sampler):
         return len(self.data_source) if self._num_samples is None else self._num_samples
 
     def __iter__(self) -> Iterator[int]:
-        random, size, wanted = random_stream(self.generator), len(self.data_source), self.num_samples
-        if self.replacement:
-            return iter(random.integers(size, size=wanted).tolist())
-        rounds = [random.permutation(size) for _ in range(-(-wanted // size))]
-        return iter(np.concatenate(rounds)[:wanted].tolist())
+        return islice(self._endless(), self.num_samples)
+
+    def _endless(self) -> Iterator[int]:
+        """As many indices as are asked for: `num_samples` may be more than anyone waits for."""
+        random, size = random_stream(self.generator), len(self.data_source)
+        while True:
+            yield from (random.integers(size, size=size) if self.replacement else random.permutation(size)).tolist()
 
     def __len__(self) -> int:
         return self.num_samples

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from minidl.autograd import Tensor
+from minidl.functional.creation import arange, from_numpy
 from minidl.functional.shapes import movedim, ravel
 from minidl.ops import arranging as ops
-from minidl.ops.creation import arange, from_numpy
 from minidl.ops.indexing import getitem
 from minidl.ops.shapes import dim_of, dims_of, flat, many, matrices, reshape, swapaxes
 

@@ -8,6 +8,8 @@ from typing import Any
 
 from minidl.autograd import Tensor
 from minidl.functional.arranging import diagonal, roll
+from minidl.functional.shapes import atleast_2d
+from minidl.ops.elementwise import clamp, sqrt
 from minidl.ops.linalg import vector_norm
 from minidl.ops.products import matmul, matrix_product
 from minidl.ops.shapes import broadcast_to, dim_of, dims_of, flat, listed, permute, reshape, transpose, unsqueeze
@@ -92,6 +94,35 @@ def cdist(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: Any = None) -> T
     return vector_norm(unsqueeze(x1, -2) - unsqueeze(x2, -3), p, -1)
 
 
+def cov(input: Tensor, *, correction: float = 1) -> Tensor:
+    """The covariances of the rows, each column being an observation: (variables, n) -> (variables, variables).
+
+    The sums of products of distances from the mean are divided by n - `correction`.  A vector is one variable.
+
+    >>> import minidl
+    >>> cov(minidl.tensor([[0.0, 1.0, 2.0], [2.0, 1.0, 0.0]]))
+    tensor([[ 1., -1.],
+            [-1.,  1.]])
+    """
+    if input.ndim > 2:
+        raise RuntimeError(f"cov: expected rows of observations, got shape {input.shape}")
+    if input.dtype.kind == "b":
+        raise RuntimeError("cov: expected numbers, got booleans: use .float() first")
+    x = atleast_2d(input) * 1.0
+    n = x.shape[1]
+    x = x - x.sum(1, keepdim=True) / n
+    return (x @ x.T / max(n - correction, 0)).squeeze()
+
+
+def corrcoef(input: Tensor) -> Tensor:
+    """The correlations of the rows, from -1 to 1: their covariances over the standard deviations of both."""
+    c = cov(input)
+    if not c.ndim:
+        return c / c
+    deviations = sqrt(diagonal(c))
+    return clamp(c / unsqueeze(deviations, 1) / deviations, -1, 1)
+
+
 # -- products that are added to something -----------------------------------------------------------------------------
 
 
@@ -172,10 +203,11 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
             raise RuntimeError(f"tensordot: expected dims from 0 to {min(a.ndim, b.ndim)}, got {dims}")
         dims = range(a.ndim - dims, a.ndim), range(dims)
     left, right = dims_of(list(dims[0]), a.ndim), dims_of(list(dims[1]), b.ndim)
-    if len(dims[0]) != len(dims[1]) or [a.shape[d] for d in left] != [b.shape[d] for d in right]:
-        raise RuntimeError(f"tensordot: dims {dims} must pair equal lengths, got shapes {a.shape} and {b.shape}")
-    labels = [left[right.index(d)] if d in right else d - b.ndim for d in range(b.ndim)]
-    return contracted(a, range(a.ndim), b, labels)[0]
+    if len(dims[0]) != len(dims[1]):
+        raise RuntimeError(f"tensordot: expected two lists of as many dimensions, got {dims}")
+    of_a, of_b = range(a.ndim), [left[right.index(d)] if d in right else d - b.ndim for d in range(b.ndim)]
+    sizes = _sizes(f"tensordot over {dims}", [a, b], [of_a, of_b])
+    return contracted(*_expanded(a, of_a, sizes), *_expanded(b, of_b, sizes))[0]
 
 
 def einsum(equation: str, *operands: Any) -> Tensor:
@@ -207,11 +239,11 @@ def einsum(equation: str, *operands: Any) -> Tensor:
         wanted = [*wide, *sorted(d for d in set(letters) if letters.count(d) == 1)]
     if len(set(wanted)) < len(wanted) or not set(wanted) <= {*letters, *wide}:
         raise RuntimeError(f"einsum: the output of {equation!r} must name each of its dimensions once, and none else")
-    sizes = _sizes(equation, tensors, labels)
-    x, a = _diagonal(tensors[0], labels[0], sizes)
+    sizes = _sizes(f"einsum {equation!r}", tensors, labels)
+    x, a = _expanded(tensors[0], labels[0], sizes)
     for i in range(1, len(tensors)):
         needed = {*wanted, *(d for term in labels[i + 1 :] for d in term)}
-        y, b = _diagonal(tensors[i], labels[i], sizes)
+        y, b = _expanded(tensors[i], labels[i], sizes)
         x, a = contracted(*_summed(x, a, {*needed, *b}), *_summed(y, b, {*needed, *a}), needed)
     x, a = _summed(x, a, wanted)
     return permute(x, [a.index(d) for d in wanted])
@@ -226,7 +258,7 @@ def _labels(term: str, shape: tuple[int, ...]) -> list[Any]:
     return [*before, *range(-others, 0), *after]
 
 
-def _sizes(equation: str, tensors: Sequence[Tensor], labels: Sequence[Sequence[Any]]) -> dict[Any, int]:
+def _sizes(what: str, tensors: Sequence[Tensor], labels: Sequence[Sequence[Any]]) -> dict[Any, int]:
     """The length of each label's dimension; a length of 1 broadcasts."""
     sizes: dict[Any, int] = {}
     for x, term in zip(tensors, labels, strict=True):
@@ -234,13 +266,11 @@ def _sizes(equation: str, tensors: Sequence[Tensor], labels: Sequence[Sequence[A
             if sizes.get(d, 1) == 1:
                 sizes[d] = n
             if n not in (1, sizes[d]) or n != x.shape[term.index(d)]:
-                raise RuntimeError(
-                    f"einsum: dimension {i} of shape {x.shape} does not fit the others called {d!r} in {equation!r}"
-                )
+                raise RuntimeError(f"{what}: dimension {i} of {x.shape} does not fit length {sizes[d]} of its partner")
     return sizes
 
 
-def _diagonal(x: Tensor, labels: Sequence[Any], sizes: dict[Any, int]) -> tuple[Tensor, list[Any]]:
+def _expanded(x: Tensor, labels: Sequence[Any], sizes: dict[Any, int]) -> tuple[Tensor, list[Any]]:
     """x, expanded to the full sizes, with one dimension for each label: its diagonal where a label occurs twice."""
     labels = list(labels)
     while twice := [d for d in labels if labels.count(d) > 1]:

@@ -163,6 +163,30 @@ def tensor_split(input: Tensor, indices_or_sections: Any, dim: int = 0) -> tuple
     return ops.pieces(input, [short + 1] * longer + [short] * (sections - longer), dim)
 
 
+def _evenly(name: str, input: Tensor, where: Any, dim: int, least: int) -> tuple[Tensor, ...]:
+    """`tensor_split` of what has at least so many dimensions, into pieces of one length or at positions."""
+    if input.ndim < least:
+        raise RuntimeError(f"{name}: expected at least {least} dimensions, got shape {input.shape}")
+    if isinstance(where, int) and (where < 1 or input.shape[dim] % where):
+        raise RuntimeError(f"{name}: cannot cut dimension {dim} of {input.shape} into {where} equal pieces")
+    return tensor_split(input, where, dim)
+
+
+def hsplit(input: Tensor, indices_or_sections: Any) -> tuple[Tensor, ...]:
+    """`input` cut along dimension 1 (a vector along 0) into equal pieces, or at the given positions."""
+    return _evenly("hsplit", input, indices_or_sections, 1 if input.ndim > 1 else 0, 1)
+
+
+def vsplit(input: Tensor, indices_or_sections: Any) -> tuple[Tensor, ...]:
+    """`input` cut along dimension 0 into equal pieces, or at the given positions."""
+    return _evenly("vsplit", input, indices_or_sections, 0, 2)
+
+
+def dsplit(input: Tensor, indices_or_sections: Any) -> tuple[Tensor, ...]:
+    """`input` cut along dimension 2 into equal pieces, or at the given positions."""
+    return _evenly("dsplit", input, indices_or_sections, 2, 3)
+
+
 # -- grids and choices ------------------------------------------------------------------------------------------------
 
 

@@ -20,6 +20,7 @@ from minidl.ops.elementwise import astype, ceil, floor, round, where
 from minidl.ops.indexing import getitem, take_along_axis
 from minidl.ops.logic import equal, greater, isnan
 from minidl.ops.reductions import any, argmax, mean, sum
+from minidl.ops.shapes import dim_of
 from minidl.ops.sorting import insertion_points, order
 
 
@@ -69,8 +70,8 @@ def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> Pic
     return picked(input, narrow(narrow(order(input, axis=dim), dim, 0, k), dim, k - 1, 1), dim, keepdim)
 
 
-def _median(name: str, summary: str, place: Callable[[int, Tensor], Any]) -> Callable[..., Any]:
-    """A median: of n sorted entries, the last of which are NaN, it picks the one at `place(n, how many are NaN)`."""
+def _median(name: str, summary: str, place: Callable[[int, Any], Any]) -> Callable[..., Any]:
+    """A median: of n sorted entries, of which the last are NaN, the one at `place(n, how many are NaN)`."""
 
     def function(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
         if dim is None:
@@ -92,7 +93,10 @@ nanmedian = _median("nanmedian", "The middle entry in order of those that are no
 
 @along
 def mode(input: Tensor, dim: int = -1, keepdim: bool = False) -> Picked:
-    """The pair (value, index) of the entry that occurs most often along `dim`: the smallest of several, at its end."""
+    """The pair (value, index) of the entry that is there most often along `dim`, the smallest of several.
+
+    The index is that of its last occurrence.
+    """
     check_not_empty("mode", input, dim)
     indices = order(input, axis=dim)
     x = movedim(take_along_axis(input.detach(), indices, axis=dim), dim, -1)
@@ -108,7 +112,6 @@ RANKS: dict[str, Callable[[Tensor], Tensor]] = {  # where a quantile lies among 
 }  # fmt: skip
 
 
-@along
 def quantile(
     input: Tensor, q: Any, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear"
 ) -> Tensor:
@@ -126,13 +129,15 @@ def quantile(
         raise RuntimeError(f"quantile: expected entries, and q from 0 to 1 of their dtype, got {describe(input)}, {q}")
     if interpolation not in RANKS:
         raise RuntimeError(f"quantile: expected interpolation among {list(RANKS)}, got {interpolation!r}")
-    lines = input.reshape(-1) if dim is None else movedim(input, dim, -1)  # (..., n)
+    dim = None if dim is None else dim_of(dim, input.ndim)
+    lines = movedim(input, dim, -1) if dim is not None and input.ndim else input.reshape(-1)  # (..., n)
     rank = RANKS[interpolation](q.reshape(-1) * (lines.shape[-1] - 1))  # (q,)
-    below, above = (getitem(sort(lines).values, (..., k.long())) for k in (floor(rank), ceil(rank)))
+    entries = sort(lines).values
+    below, above = (getitem(entries, (..., k.long())) for k in (floor(rank), ceil(rank)))
     out = below + (above - below) * (rank - floor(rank))  # (..., q)
     out = movedim(where(any(isnan(lines), axis=-1, keepdims=True), math.nan, out), -1, 0)
     if keepdim:
-        kept = [1 if dim is None or d == dim % input.ndim else n for d, n in enumerate(input.shape)]
+        kept = [1 if dim is None or d == dim else n for d, n in enumerate(input.shape)]
         out = out.reshape((-1, *kept))
     return out if q.ndim else out[0]
 
@@ -152,10 +157,8 @@ def unique(
     >>> unique(minidl.tensor([3, 1, 3]), return_counts=True)
     (tensor([1, 3]), tensor([1, 2]))
     """
-    x = input.array
-    found = array_module(x).unique(
-        x, return_inverse=return_inverse, return_counts=return_counts, axis=dim, equal_nan=False
-    )
+    words = dict(return_inverse=return_inverse, return_counts=return_counts, axis=dim)
+    found = array_module(input.array).unique(input.array, equal_nan=False, **words)
     return tuple(map(Tensor, found)) if isinstance(found, tuple) else Tensor(found)
 
 

@@ -10,11 +10,11 @@ from dataclasses import dataclass, fields
 from typing import Any, dataclass_transform
 
 from minidl.autograd import Tensor
+from minidl.functional.creation import zeros
 from minidl.nn import functional as F
 from minidl.nn import init
 from minidl.nn.module import Module
 from minidl.nn.parameter import Parameter
-from minidl.ops.creation import zeros
 
 
 @dataclass_transform(eq_default=False)

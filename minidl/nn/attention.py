@@ -6,14 +6,14 @@ import math
 from typing import Any
 
 from minidl.autograd import Tensor
+from minidl.functional.creation import zeros
 from minidl.nn import init
 from minidl.nn.functional.attention import attend
+from minidl.nn.functional.linear import linear
 from minidl.nn.linear import Linear
 from minidl.nn.module import Module
 from minidl.nn.parameter import Parameter
-from minidl.ops.creation import zeros
 from minidl.ops.elementwise import where
-from minidl.ops.fused import linear
 from minidl.ops.shapes import cat, expand, permute, unsqueeze
 
 

@@ -16,11 +16,11 @@ from __future__ import annotations
 from typing import Any
 
 from minidl.autograd import Tensor
+from minidl.functional.creation import zeros
 from minidl.nn import functional as F
 from minidl.nn import init
 from minidl.nn.module import Module
 from minidl.nn.parameter import Parameter
-from minidl.ops.creation import zeros
 from minidl.ops.elementwise import relu, tanh
 from minidl.ops.shapes import concatenate
 
@@ -214,6 +214,8 @@ class LSTMCell(RNNCellBase):
         super().__init__(input_size, hidden_size, bias, 4, device, dtype)
 
     def forward(self, input: Tensor, hx: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, ...]:
+        if isinstance(hx, Tensor):
+            raise TypeError(f"LSTMCell: expected hx to be the pair (h, c), got a Tensor of shape {hx.shape}")
         return self._step(LSTM, input, None if hx is None else (hx[0], hx[1]))
 
 

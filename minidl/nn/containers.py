@@ -5,6 +5,7 @@ The children are attributes like those of any module, named "0", "1", ... where 
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping, MutableSequence
 from itertools import count, groupby
 from operator import index as as_index
@@ -54,8 +55,10 @@ class _Numbered(Module, MutableSequence[Module]):
         self._refill(modules)
 
     def insert(self, index: int, module: Module) -> Self:  # type: ignore[override]
-        """Put `module` before the one at `index`, number those behind it anew, and return the container."""
+        """Put `module` before the one at `index`, number all anew, and return the container; IndexError beyond it."""
         modules = list(self)
+        if not -len(modules) <= index <= len(modules):
+            raise IndexError(f"{type(self).__name__} holds {len(modules)} modules, none can be put at index {index}")
         modules.insert(index, module)
         self._refill(modules)
         return self
@@ -100,6 +103,16 @@ class Sequential(_Numbered):
         else:
             self.extend(modules)
 
+    def __mul__(self, times: int) -> Self:
+        """The same modules, which share their parameters, `times` times over."""
+        if not isinstance(times, int):
+            return NotImplemented
+        if times < 1:
+            raise ValueError(f"a Sequential can be repeated 1 time or more, got {times}")
+        return type(self)(*list(self) * times)
+
+    __rmul__ = __mul__
+
     def forward(self, input: Any) -> Any:
         for module in vars(self).values():
             if isinstance(module, Module):
@@ -117,8 +130,8 @@ class ModuleList(_Numbered):
     )
     """
 
-    def __init__(self, modules: Iterable[Module] = ()) -> None:
-        self.extend(modules)
+    def __init__(self, modules: Iterable[Module] | None = None) -> None:
+        self.extend(modules or ())
 
     def _part(self, names: list[str]) -> Self:
         return type(self)(vars(self)[name] for name in names)  # numbered anew
@@ -144,8 +157,8 @@ class ModuleDict(Module, MutableMapping[str, Module]):
 
     __eq__, __hash__ = object.__eq__, object.__hash__  # a mapping would compare its content
 
-    def __init__(self, modules: Mapping[str, Module] | Iterable[tuple[str, Module]] = ()) -> None:
-        self.update(modules)
+    def __init__(self, modules: Mapping[str, Module] | Iterable[tuple[str, Module]] | None = None) -> None:
+        self.update(modules or ())
 
     def __iter__(self) -> Iterator[str]:
         return (name for name, _ in self._own_modules())
@@ -181,7 +194,7 @@ class ParameterList(Module, MutableSequence[Any]):
     ([(2,), (3,)], ['0', '1'])
     """
 
-    def __init__(self, values: Iterable[Any] = ()) -> None:
+    def __init__(self, values: Iterable[Any] | None = None) -> None:
         self.extend(values or ())
 
     def __len__(self) -> int:
@@ -240,6 +253,11 @@ class ParameterDict(Module, MutableMapping[str, Any]):
     def __init__(self, parameters: Mapping[str, Any] | Iterable[tuple[str, Any]] | None = None) -> None:
         self._keys: dict[str, None] = {}
         self.update(parameters or {})
+
+    def update(self, parameters: Any) -> None:  # type: ignore[override]
+        """Put in those of a mapping or of (name, parameter) pairs; of a plain dictionary sorted, as PyTorch does."""
+        ordered = isinstance(parameters, (OrderedDict, ParameterDict)) or not isinstance(parameters, Mapping)
+        super().update(parameters if ordered else sorted(parameters.items()))
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._keys)

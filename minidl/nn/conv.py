@@ -9,12 +9,12 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 from minidl.autograd import Tensor
+from minidl.functional.creation import zeros
 from minidl.nn import functional as F
 from minidl.nn import init
 from minidl.nn.functional.windows import Size, as_size
 from minidl.nn.module import Module
 from minidl.nn.parameter import Parameter
-from minidl.ops.creation import zeros
 
 
 class _Convolution(Module):

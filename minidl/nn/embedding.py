@@ -8,11 +8,11 @@ from __future__ import annotations
 from typing import Any, Self
 
 from minidl.autograd import Tensor, no_grad
+from minidl.functional.creation import zeros
 from minidl.nn import functional as F
 from minidl.nn import init
 from minidl.nn.module import Module
 from minidl.nn.parameter import Parameter
-from minidl.ops.creation import zeros
 
 
 class _Table(Module):

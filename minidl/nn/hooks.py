@@ -21,13 +21,17 @@ class Hook(NamedTuple):
     always_call: bool = False
 
 
+def _no_forward(module: Hooked, *inputs: Any, **options: Any) -> Any:
+    raise RuntimeError(f"{type(module).__name__} does not say what it computes: define forward(self, ...)")
+
+
 class Hooked:
     """What has a `forward`, and hooks around it; each registration returns a handle with which to take it away.
 
     With `prepend` a hook comes before those that are there.
     """
 
-    forward: Callable[..., Any]
+    forward: Callable[..., Any] = _no_forward
     _hooked: bool = False
 
     def register_forward_pre_hook(

@@ -17,12 +17,18 @@ from minidl.backend import Generator, random_stream
 
 
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Generator | None = None) -> Tensor:
-    """Draw evenly from a to b."""
+    """Draw evenly from a to b.  RuntimeError if b is the smaller, and for a tensor of whole numbers."""
+    if a > b:
+        raise RuntimeError(f"uniform_: expected bounds a <= b, got {a} and {b}")
+    _check_floating("uniform_", tensor)
     return _filled(tensor, random_stream(generator).uniform(a, b, tensor.shape))
 
 
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Generator | None = None) -> Tensor:
-    """Draw from the normal distribution."""
+    """Draw from the normal distribution.  RuntimeError for a negative `std`, and for a tensor of whole numbers."""
+    if std < 0:
+        raise RuntimeError(f"normal_: std must not be negative, got {std}")
+    _check_floating("normal_", tensor)
     return _filled(tensor, random_stream(generator).normal(mean, std, tensor.shape))
 
 
@@ -184,6 +190,8 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     1.4142
     """
     slope = 0.01 if param is None else param
+    if isinstance(slope, bool) or not isinstance(slope, (int, float)):
+        raise ValueError(f"calculate_gain: expected the negative slope as a number, got {param!r}")
     gains = {"linear": 1.0, "conv1d": 1.0, "conv2d": 1.0, "conv3d": 1.0, "sigmoid": 1.0, "tanh": 5 / 3,
              "relu": math.sqrt(2), "leaky_relu": math.sqrt(2 / (1 + slope**2)), "selu": 0.75}  # fmt: skip
     if nonlinearity not in gains:
@@ -202,6 +210,11 @@ def default_(weight: Tensor, bias: Tensor | None) -> None:
 def _filled(tensor: Tensor, values: Any) -> Tensor:
     with no_grad():
         return tensor.copy_(Tensor(np.asarray(values)))
+
+
+def _check_floating(name: str, tensor: Tensor) -> None:
+    if tensor.dtype.kind != "f":
+        raise RuntimeError(f"{name}: expected a floating tensor, got {tensor.dtype}, which would cut off the fractions")
 
 
 def _uniform(tensor: Tensor, std: float, generator: Generator | None) -> Tensor:

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from minidl.autograd import Tensor
+from minidl.functional.creation import zeros
 from minidl.nn import functional as F
 from minidl.nn import init
 from minidl.nn.module import Module
 from minidl.nn.parameter import Parameter
-from minidl.ops.creation import zeros
 from minidl.ops.shapes import flatten
 
 

@@ -13,9 +13,9 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from minidl.autograd import Tensor, no_grad
+from minidl.functional.creation import zeros_like
 from minidl.nn.hooks import Hooked
 from minidl.nn.parameter import Parameter
-from minidl.ops.creation import zeros_like
 
 
 class IncompatibleKeys(NamedTuple):
@@ -105,7 +105,8 @@ class Module(Hooked):
         if not name or "." in name:
             raise KeyError(f'the name of a {kind} must not be empty or contain ".", got {name!r}')
         own = vars(self)
-        if not isinstance(own[name], (expected, type(None))) if name in own else hasattr(type(self), name):
+        fits = type(None) if isinstance(own.get(name), Parameter) and expected is Tensor else (expected, type(None))
+        if not isinstance(own[name], fits) if name in own else hasattr(type(self), name):
             raise KeyError(f"{type(self).__name__} has an attribute {name!r} already: call the {kind} something else")
         if value is not None and not isinstance(value, expected):
             raise TypeError(f"{kind} {name!r}: expected a {expected.__name__} or None, got {type(value).__name__}")
@@ -140,9 +141,9 @@ class Module(Hooked):
         for name, module in self._own_modules():
             yield from module.named_modules(memo, _joined(prefix, name), remove_duplicate)
 
-    def modules(self) -> Iterator[Module]:
-        """This module and all below it, each once."""
-        return (module for _, module in self.named_modules())
+    def modules(self, remove_duplicate: bool = True) -> Iterator[Module]:
+        """This module and all below it, each once unless `remove_duplicate` is False."""
+        return (module for _, module in self.named_modules(remove_duplicate=remove_duplicate))
 
     def get_submodule(self, target: str) -> Module:
         """The module at the path `target`, such as "net.0"; AttributeError if there is none."""
@@ -154,6 +155,22 @@ class Module(Hooked):
                 raise AttributeError(f"{target!r}: {type(module).__name__} has no submodule {name!r}; it has {names}")
             module = child
         return module
+
+    def get_parameter(self, target: str) -> Parameter:
+        """The parameter at the path `target`, such as "net.0.weight"; AttributeError if there is none."""
+        return self._tensor_at(target, "parameter", Module._own_parameters)
+
+    def get_buffer(self, target: str) -> Tensor:
+        """The buffer at the path `target`; AttributeError if there is none."""
+        return self._tensor_at(target, "buffer", Module._own_buffers)
+
+    def _tensor_at(self, target: str, kind: str, own: Callable[[Module], Iterable[tuple[str, Tensor]]]) -> Any:
+        path, _, name = target.rpartition(".")
+        found = dict(own(module := self.get_submodule(path)))
+        if name not in found:
+            names = ", ".join(found) or "none"
+            raise AttributeError(f"{target!r}: {type(module).__name__} has no {kind} {name!r}; it has {names}")
+        return found[name]
 
     def _own_modules(self) -> Iterator[tuple[str, Module]]:
         return ((name, value) for name, value in vars(self).items() if isinstance(value, Module))
@@ -230,7 +247,7 @@ class Module(Hooked):
         for parameter in self.parameters():
             parameter.grad = None if set_to_none or parameter.grad is None else zeros_like(parameter)
 
-    def to(self, *where: Any, device: Any = None, dtype: Any = None) -> Self:
+    def to(self, *where: Any, device: Any = None, dtype: Any = None, non_blocking: bool = False) -> Self:
         """Move all parameters and buffers to a device, to a floating dtype, or both: `to("cuda")`, `to(float64)`.
 
         The tensors stay the objects they were, so an optimizer made before goes on working.  Whole numbers and
@@ -264,18 +281,27 @@ class Module(Hooked):
         """Make all floating parameters and buffers float64."""
         return self.to(np.float64)
 
+    def half(self) -> Self:
+        """Make all floating parameters and buffers float16."""
+        return self.to(np.float16)
+
     # -- the state
 
-    def state_dict(self, *, prefix: str = "", keep_vars: bool = False) -> dict[str, Tensor]:
+    def state_dict(
+        self, *, destination: dict[str, Tensor] | None = None, prefix: str = "", keep_vars: bool = False
+    ) -> dict[str, Tensor]:
         """All parameters and persistent buffers by path, as detached tensors on the same memory.
 
-        With `keep_vars` they are the tensors themselves.  A shared parameter stands under each of its paths.
+        With `keep_vars` they are the tensors themselves.  A shared parameter stands under each of its paths.  They are
+        put into the dictionary `destination`, if one is given.
         """
-        return {
+        state = {} if destination is None else destination
+        state |= {
             _joined(path, name): tensor if keep_vars else tensor.detach()
             for path, module in self.named_modules(prefix=prefix.removesuffix("."), remove_duplicate=False)
             for name, tensor in (*module._own_parameters(), *module._own_buffers(persistent_only=True))
         }
+        return state
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> IncompatibleKeys:
         """Copy the Tensors or arrays in `state_dict` into the parameters and buffers of their paths.

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from minidl.autograd import Tensor, no_grad
+from minidl.functional.creation import ones, zeros
 from minidl.nn import functional as F
 from minidl.nn import init
 from minidl.nn.module import Module
 from minidl.nn.parameter import Parameter
-from minidl.ops.creation import ones, zeros
 
 
 class _Norm(Module):
@@ -239,8 +239,8 @@ class RMSNorm(_Norm):
         shape = self.normalized_shape
         self.weight = Parameter(ones(shape, device=device, dtype=dtype)) if elementwise_affine else None
 
-    def forward(self, input: Tensor) -> Tensor:
-        return F.rms_norm(input, self.normalized_shape, self.weight, self.eps)
+    def forward(self, x: Tensor) -> Tensor:
+        return F.rms_norm(x, self.normalized_shape, self.weight, self.eps)
 
     def extra_repr(self) -> str:
         return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
@@ -293,4 +293,4 @@ class LocalResponseNorm(Module):
 
 
 def _shape(normalized_shape: int | Sequence[int]) -> tuple[int, ...]:
-    return (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+    return (int(normalized_shape),) if isinstance(normalized_shape, (int, np.integer)) else tuple(normalized_shape)

@@ -10,6 +10,7 @@ from typing import ClassVar
 
 from minidl.autograd import Tensor
 from minidl.nn import functional as F
+from minidl.nn.functional.windows import IMAGES
 from minidl.nn.module import Module
 
 
@@ -137,6 +138,12 @@ class ReplicationPad3d(_ReplicationPad):
 
 class _CircularPad(_Pad):
     mode = "circular"
+
+    def forward(self, input: Tensor) -> Tensor:
+        if input.ndim not in (self.dims + 1, self.dims + 2):  # ValueError here, as in PyTorch
+            name, expected = type(self).__name__, IMAGES[self.dims]
+            raise ValueError(f"{name}: expected {expected}, or one image without N, got shape {input.shape}")
+        return super().forward(input)
 
 
 class CircularPad1d(_CircularPad):

@@ -9,12 +9,13 @@ from typing import Any
 
 from minidl import backend
 from minidl.autograd import Tensor
+from minidl.functional.creation import zeros
 
 
 class Parameter(Tensor):
     """A tensor that belongs to its module's parameters when it is an attribute of one, and requires a gradient.
 
-    It lies on the memory of `data`, a Tensor or an array; TypeError for anything else.
+    It lies on the memory of `data`, a Tensor or an array, and is empty without it; TypeError for anything else.
 
     >>> import minidl
     >>> Parameter(minidl.zeros(2))
@@ -24,7 +25,8 @@ class Parameter(Tensor):
 
     __slots__ = ()
 
-    def __init__(self, data: Any, requires_grad: bool = True) -> None:
+    def __init__(self, data: Any = None, requires_grad: bool = True) -> None:
+        data = zeros(0) if data is None else data
         if isinstance(data, Tensor):
             super().__init__(data.array, requires_grad)
             self.version = data.shared_version()

@@ -10,11 +10,11 @@ import warnings
 from typing import Any
 
 from minidl.autograd import Tensor
+from minidl.functional.creation import zeros
 from minidl.nn import cells
 from minidl.nn import functional as F
 from minidl.nn.module import Module
 from minidl.nn.parameter import Parameter
-from minidl.ops.creation import zeros
 from minidl.ops.recurrent import Kept, recurrence
 from minidl.ops.shapes import cat, stack, unsqueeze
 

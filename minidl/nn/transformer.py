@@ -16,6 +16,7 @@ from copy import deepcopy
 from typing import Any
 
 from minidl.autograd import Tensor
+from minidl.functional.creation import arange
 from minidl.nn import functional as F
 from minidl.nn import init
 from minidl.nn.attention import MultiheadAttention
@@ -24,7 +25,6 @@ from minidl.nn.dropout import Dropout
 from minidl.nn.linear import Linear
 from minidl.nn.module import Module
 from minidl.nn.normalization import LayerNorm
-from minidl.ops.creation import arange
 from minidl.ops.elementwise import where
 from minidl.ops.shapes import unsqueeze
 

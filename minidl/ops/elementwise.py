@@ -13,7 +13,7 @@ import numpy as np
 
 from minidl import backend
 from minidl.autograd import Tensor, op
-from minidl.ops.logic import equal, greater, isfinite, isnan, less, logical_and, logical_not, not_equal  # noqa: F401
+from minidl.ops.logic import greater, isfinite, isnan, less
 from minidl.ops.ufunc import ufunc
 
 # -- arithmetic -----------------------------------------------------------------------------------------------
@@ -310,7 +310,8 @@ moved.vjps(lambda g, out, x, device, origin: moved(g, device=origin, origin=devi
 
 def result_type(tensor1: Any, tensor2: Any) -> np.dtype[Any]:
     """The dtype of the sum of two tensors, or of a tensor and a number."""
-    return add(*(Tensor(np.ones((1,)[: x.ndim], x.dtype)) if isinstance(x, Tensor) else x for x in (tensor1, tensor2))).dtype
+    ones = [Tensor(np.ones((1,)[: x.ndim], x.dtype)) if isinstance(x, Tensor) else x for x in (tensor1, tensor2)]
+    return add(*ones).dtype
 
 
 # -- rounding: flat wherever it has a derivative ------------------------------------------------------------------

@@ -89,7 +89,9 @@ def steps(index: Any) -> list[Any]:
     """
     if type(index) is not tuple or len(index) < 3 or not (any(map(_is_array, index)) and any(map(_is_number, index))):
         return [index]
-    numbers = [[slice(None)] * (1, part.ndim)[part.dtype == bool] if _is_array(part) else [part] for part in index]
+    numbers = [
+        [slice(None)] * (part.ndim if part.dtype == bool else 1) if _is_array(part) else [part] for part in index
+    ]
     arrays = [part if _is_array(part) or part is ... else slice(None) for part in index if not _is_number(part)]
     return [tuple(itertools.chain(*numbers)), tuple(arrays)]
 

@@ -10,6 +10,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from minidl.autograd import Tensor, op
 from minidl.ops import reductions
 from minidl.ops.arranging import lower_triangle
@@ -48,7 +50,10 @@ sign_of_det.vjps(lambda g, out, x: x * 0)
 
 
 @op
-def solution(xp, a, b): return xp.linalg.solve(a, b)  # of a @ solution = b: (..., n, n), (..., n, m) -> (..., n, m)
+def solution(xp, a, b):
+    """Of a @ solution = b: (..., n, n), (..., n, m) -> (..., n, m)."""
+    lead = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])  # CuPy does not broadcast here
+    return xp.linalg.solve(*(xp.broadcast_to(x, lead + x.shape[-2:]) for x in (a, b)))
 solution.vjps(lambda g, out, a, b: -matrix_product(solution(_t(a), g), _t(out)),
               lambda g, out, a, b: solution(_t(a), g))
 

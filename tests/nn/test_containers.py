@@ -189,6 +189,30 @@ def test_a_parameter_dict_is_a_dictionary_whose_parameters_are_found() -> None:
         weights.update({"d": library.ones(4)})
         shapes.append([(name, tuple(p.shape)) for name, p in weights.named_parameters()])
         assert list(weights.keys()) == ["b", "c", "d"] and "a" not in weights
+        assert list(library.nn.ParameterDict({"z": library.ones(1), "a": library.ones(1)})) == ["a", "z"]
+        assert list(library.nn.ParameterDict([("z", library.ones(1)), ("a", library.ones(1))])) == ["z", "a"]
     assert shapes[0] == shapes[1]
     with pytest.raises(KeyError, match="no parameter 'a'"):
         nn.ParameterDict()["a"]
+
+
+def test_containers_of_nothing_are_empty() -> None:
+    for library in (nn, torch.nn):
+        for kind in (library.ModuleList, library.ModuleDict, library.ParameterList, library.ParameterDict):
+            assert len(kind(None)) == len(kind()) == 0
+
+
+def test_a_sequential_can_be_repeated() -> None:
+    for library in (nn, torch.nn):
+        twice = library.Sequential(library.Linear(2, 2)) * 2
+        assert len(twice) == 2 and twice[0] is twice[1]
+        with pytest.raises(ValueError):
+            twice * 0
+        with pytest.raises(TypeError):
+            twice * 1.5
+
+
+def test_nothing_is_put_beyond_the_end() -> None:
+    for library in (nn, torch.nn):
+        with pytest.raises(IndexError):
+            library.Sequential(library.Tanh()).insert(3, library.ReLU())

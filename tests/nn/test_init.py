@@ -152,3 +152,19 @@ def test_what_cannot_be_filled_is_refused(fill: str, arguments: tuple) -> None:
         getattr(init, fill)(minidl.zeros(shape), *others)
     with pytest.raises(ValueError):
         getattr(torch.nn.init, fill)(torch.zeros(shape), *others)
+
+
+@pytest.mark.parametrize(
+    ("fill", "arguments", "whole"), [("uniform_", (2, 1), False), ("normal_", (0, -1), False), ("normal_", (), True)]
+)
+def test_numbers_that_cannot_be_drawn_are_refused(fill: str, arguments: tuple, whole: bool) -> None:
+    for library in (minidl, torch):
+        with pytest.raises(RuntimeError):
+            getattr(library.nn.init, fill)(library.zeros(3, dtype=library.int64 if whole else None), *arguments)
+
+
+@pytest.mark.parametrize("slope", ["steep", True])
+def test_a_slope_is_a_number(slope: object) -> None:
+    for library in (minidl, torch):
+        with pytest.raises(ValueError):
+            library.nn.init.calculate_gain("leaky_relu", slope)

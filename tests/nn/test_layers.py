@@ -376,3 +376,72 @@ def test_settings_may_be_numpys_whole_numbers_and_lists():
 ])  # fmt: skip
 def test_an_empty_batch_passes(make):
     assert make(nn)(x[:0]).shape == tuple(make(torch.nn)(torch.ones(0, 3, 5, 5)).shape)
+
+
+def test_an_empty_batch_leaves_running_statistics_as_they_are() -> None:
+    x = normal(5, 3)
+    states = []
+    for library in (minidl, torch):
+        layer = library.nn.BatchNorm1d(3, dtype=library.float64)
+        layer(library.tensor(x))
+        assert layer(library.tensor(x[:0])).shape == (0, 3)
+        states.append(np.concatenate([np.ravel(value.numpy()) for value in layer.state_dict().values()]))
+    np.testing.assert_allclose(*states)
+
+
+def test_bags_end_where_the_last_offset_says() -> None:
+    table, sums = np.arange(8.0).reshape(4, 2), []
+    for library in (minidl, torch):
+        t, bags = library.tensor, library.nn.functional.embedding_bag
+        numbers, bounds = t([0, 1, 1, 2]), t([0, 2, 3])
+        sums.append(bags(numbers, t(table), bounds, mode="sum", include_last_offset=True).numpy())
+        assert bags(numbers[:0], t(table), t([0, 0]), mode="max").numpy().tolist() == [[0, 0], [0, 0]]
+        assert bags(numbers, t(table), numbers[:0], mode="max").shape == (0, 2)
+        with pytest.raises(RuntimeError):
+            bags(numbers, t(table), numbers[:0], mode="sum", include_last_offset=True)
+        with pytest.raises(RuntimeError):
+            bags(numbers, t(table), t([0.0, 1.0]))
+    np.testing.assert_array_equal(*sums)
+    largest = F.embedding_bag(minidl.tensor([0, 1, 1, 2]), minidl.tensor(table), minidl.tensor([0, 2, 3]), mode="max",
+                              include_last_offset=True)  # fmt: skip
+    assert largest.tolist() == [[2, 3], [2, 3]]
+    with pytest.raises(RuntimeError, match="grow"):
+        F.embedding_bag(minidl.tensor([0, 1]), minidl.tensor(table), minidl.tensor([0, 2, 1]))
+
+
+def test_rows_are_not_named_by_bytes() -> None:
+    for library in (minidl, torch):
+        with pytest.raises(RuntimeError):
+            library.nn.Embedding(3, 2)(library.tensor([0, 1, 1], dtype=library.uint8))
+
+
+def test_a_table_with_a_largest_norm_can_be_used_twice_before_backward() -> None:
+    for library in (minidl, torch):
+        layer = library.nn.Embedding(3, 2, max_norm=1.0)
+        with library.no_grad():
+            layer.weight.fill_(5.0)
+        (layer(library.tensor([0, 1])) + layer(library.tensor([1, 0]))).sum().backward()
+        assert layer.weight.grad.tolist() == [[2, 2], [2, 2], [0, 0]]
+
+
+def test_settings_may_be_numpy_numbers() -> None:
+    for library in (minidl, torch):
+        assert library.nn.LayerNorm(np.int64(3))(library.ones(2, 3)).shape == (2, 3)
+
+
+@pytest.mark.parametrize(
+    ("error", "call"),
+    [
+        (RuntimeError, lambda lib: lib.nn.Linear(3, 2)(lib.ones(4, 3, dtype=lib.float64))),
+        (RuntimeError, lambda lib: lib.nn.functional.batch_norm(lib.ones(4), lib.ones(4), lib.ones(4))),
+        (RuntimeError, lambda lib: lib.nn.LocalResponseNorm(0)(lib.ones(2, 3, 4))),
+        (ValueError, lambda lib: lib.nn.CircularPad2d(1)(lib.ones(4, 4))),
+        (TypeError, lambda lib: lib.nn.LSTMCell(3, 4)(lib.ones(2, 3), lib.ones(2, 2, 4))),
+        (TypeError, lambda lib: lib.nn.utils.vector_to_parameters([1.0], [])),
+        (RuntimeError, lambda lib: lib.nn.functional.scaled_dot_product_attention(*[lib.ones(2, 3)] * 3, None, 1.5)),
+    ],
+)
+def test_clumsy_calls_are_refused_as_by_pytorch(error, call) -> None:
+    for library in (minidl, torch):
+        with pytest.raises(error):
+            call(library)

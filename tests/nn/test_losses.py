@@ -336,3 +336,21 @@ def test_weights_are_buffers_and_the_text_is_bare(name):
     assert list(ours.state_dict()) == list(theirs.state_dict()) == ["weight"]
     assert repr(ours) == repr(theirs)
     assert ours.to(minidl.float32).weight.dtype == minidl.float32
+
+
+@pytest.mark.parametrize("name", ["cross_entropy", "nll_loss"])
+def test_labels_may_be_bytes_and_one_label_a_list(name: str) -> None:
+    x, weight = normal(3, 3), np.array([1.0, 2.0, 3.0])
+    losses = []
+    for library in (minidl, torch):
+        loss, t = getattr(library.nn.functional, name), library.tensor
+        labels = t([0, 1, 0], dtype=library.uint8)  # which would be a mask as an index
+        losses.append([loss(t(x), labels, t(weight)).item(), loss(t(x[0]), t([1]), t(weight)).item()])
+    np.testing.assert_allclose(*losses)
+
+
+def test_a_weight_of_another_dtype_is_refused() -> None:
+    for library in (minidl, torch):
+        with pytest.raises(RuntimeError):
+            labels, weight = library.tensor([0, 1]), library.ones(3, dtype=library.float64)
+            library.nn.functional.cross_entropy(library.zeros(2, 3), labels, weight)

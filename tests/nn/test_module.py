@@ -407,5 +407,36 @@ def test_a_layer_that_hides_in_a_list_still_names_itself():
 
 
 def test_a_module_without_forward_says_so():
-    with pytest.raises(AttributeError, match="'ModuleList' object has no attribute 'forward'"):
-        nn.ModuleList()(1)
+    for library in (nn, torch.nn):
+        with pytest.raises(RuntimeError, match="forward"):
+            library.ModuleList()(1)
+
+
+def test_parameters_and_buffers_are_found_by_their_paths():
+    net = nn.Sequential(nn.BatchNorm1d(3))
+    assert net.get_parameter("0.weight") is net[0].weight and net.get_buffer("0.running_var") is net[0].running_var
+    for find, path in ((net.get_parameter, "0.running_var"), (net.get_buffer, "0.weight"), (net.get_buffer, "1.x")):
+        with pytest.raises(AttributeError, match="it has"):
+            find(path)
+
+
+def test_a_buffer_does_not_take_the_name_of_a_parameter():
+    for library in (minidl, torch):
+        with pytest.raises(KeyError, match="weight"):
+            library.nn.Linear(3, 2).register_buffer("weight", library.zeros(2))
+
+
+def test_a_state_can_be_added_to_a_dictionary():
+    state = {}
+    assert nn.Linear(3, 2).state_dict(destination=state, prefix="a.") is state
+    assert nn.Linear(3, 2).state_dict(destination=state, prefix="b.") is state
+    assert list(state) == ["a.weight", "a.bias", "b.weight", "b.bias"]
+
+
+def test_half_precision_goes_through_a_layer():
+    layer = nn.Linear(3, 2).to(minidl.float16, non_blocking=True)
+    assert layer.half()(minidl.ones(4, 3).half()).dtype == minidl.float16
+
+
+def test_a_parameter_without_numbers_is_empty():
+    assert nn.Parameter().shape == nn.Parameter(None).shape == torch.nn.Parameter().shape

@@ -6,12 +6,14 @@ from op_rows.row import Row, distinct, normal, positive, whole
 
 from minidl.ops import elementwise as e
 
+with_nan = np.array([1.0, np.nan, np.nan, 2.0]), np.array([np.nan, 1.0, np.nan, 3.0])
 condition = np.array([[True, False, True], [False, True, True]])
 
 DIFFERENTIABLE = [
     Row(e.add, (normal(2, 3), normal(2, 3)), torch=torch.add),
     Row(e.add, (normal(2, 3), normal(3)), torch=torch.add),
-    Row(e.add, (normal(3), normal(2, 3)), {"alpha": -2.5}, torch=lambda x, y: torch.add(x, y, alpha=-2.5), label="alpha"),
+    Row(e.add, (normal(3), normal(2, 3)), {"alpha": -2.5},
+        torch=lambda x, y: torch.add(x, y, alpha=-2.5), label="alpha"),
     Row(e.add, (normal(0, 3), normal(3)), torch=torch.add),
     Row(e.subtract, (normal(), normal(1, 2)), {"alpha": 3}, torch=lambda x, y: torch.sub(x, y, alpha=3), label="alpha"),
     Row(e.subtract, (normal(2, 1), normal(3)), torch=torch.sub),
@@ -87,8 +89,8 @@ WITHOUT_DERIVATIVE = [
     Row(e.remainder, (whole(9, 5) - 4, np.array([-3, -2, 1, 2, 3])), torch=torch.remainder),
     Row(e.fmod, (whole(9, 5) - 4, np.array([-3, -2, 1, 2, 3])), torch=torch.fmod),
     Row(e.power, (whole(5, 4), whole(4, 2, 1)), torch=torch.pow),
-    Row(e.fmax, (np.array([1.0, np.nan, np.nan, 2.0]), np.array([np.nan, 1.0, np.nan, 3.0])), torch=torch.fmax, label="nan"),
-    Row(e.fmin, (np.array([1.0, np.nan, np.nan, 2.0]), np.array([np.nan, 1.0, np.nan, 3.0])), torch=torch.fmin, label="nan"),
+    Row(e.fmax, with_nan, torch=torch.fmax, label="nan"),
+    Row(e.fmin, with_nan, torch=torch.fmin, label="nan"),
     Row(e.finite, (np.array([1.0, np.nan, np.inf, -np.inf]),), {"nan": 0.0, "high": None, "low": -5.0},
         torch=lambda x: torch.nan_to_num(x, neginf=-5.0)),
     Row(e.finite, (whole(9, 3),), {"nan": 0.0, "high": None, "low": None}, torch=torch.nan_to_num),

@@ -139,3 +139,35 @@ def test_comparisons_have_no_history() -> None:
     x = minidl.tensor([1.0, 2.0], requires_grad=True)
     for y in (x < 2, x == x, x.argmax(), x.isnan(), x.all(), x.long(), x.bool()):
         assert not y.requires_grad and y.is_leaf
+
+
+@pytest.mark.parametrize("apply", [
+    lambda m: m.tensor([True]) - m.tensor([True]),
+    lambda m: -m.tensor([True]),
+    lambda m: m.ones(2) & m.ones(2),
+    lambda m: m.ones(2) << 1,
+    lambda m: m.bitwise_not(m.ones(2)),
+    lambda m: m.add(m.tensor([1]), m.tensor([1]), alpha=0.5),
+    lambda m: m.tensor([1, 2]) // 0,
+    lambda m: m.tensor([1, 2]) % m.tensor([1, 0]),
+    lambda m: m.fmod(m.tensor([1, 2]), 0),
+    lambda m: m.div(m.tensor([1, 2]), 0, rounding_mode="trunc"),
+])  # fmt: skip
+def test_numbers_that_do_not_fit_an_op_are_runtime_errors(apply: Callable[[Any], Any]) -> None:
+    for library in (minidl, torch):
+        with pytest.raises(RuntimeError):
+            apply(library)
+
+
+@pytest.mark.parametrize("other", [None, "a", object()], ids=str)
+def test_what_is_no_number_is_a_type_error(other: Any) -> None:
+    for library in (minidl, torch):
+        with pytest.raises(TypeError):
+            library.ones(2) + other
+
+
+def test_whole_numbers_are_divided_exactly() -> None:
+    x = np.array([2**62 + 1, -(2**62) - 1])
+    for mode in ("floor", "trunc"):
+        found = minidl.div(minidl.tensor(x), 3, rounding_mode=mode)
+        assert found.tolist() == torch.div(torch.tensor(x), 3, rounding_mode=mode).tolist()

@@ -51,7 +51,7 @@ FORMS: dict[str, Any] = {
     "mask and list": (ROWS, [0, 1, 2]),
     "mask of nothing": np.zeros(4, bool),
 }
-PYTORCHS: dict[str, Any] = {  # NumPy puts the dimension of the list first, or takes the bytes for positions
+PYTORCHS: dict[str, Any] = {  # NumPy puts the dimension of the list first
     "number and list apart": (0, slice(None), [1, 2]),
     "list and number apart": ([3, 0], slice(None), -1),
     "number, new dimension, list": (1, None, [0, 2, 1]),
@@ -59,7 +59,6 @@ PYTORCHS: dict[str, Any] = {  # NumPy puts the dimension of the list first, or t
     "number and list around dots": (2, ..., [0, 0]),
     "numbers and list apart": (np.int64(1), slice(1, None), np.array([4, 1])),
     "number, mask of two dimensions": (None, 2, slice(None), None, MASK[0, 0]),
-    "bytes": np.array([1, 0, 1, 1], np.uint8),
 }
 NUMPYS: dict[str, Any] = {
     "nested list": [[0, 1], [3, 3]],  # to PyTorch two lists
@@ -149,6 +148,10 @@ def test_an_index_out_of_range_is_an_index_error(index: Any) -> None:
 def test_what_is_no_index_is_refused(index: Any) -> None:
     with pytest.raises(IndexError, match=r"whole numbers|only integers"):
         minidl.tensor(X)[index]
+
+
+def test_bytes_are_a_mask() -> None:
+    same(lambda m, x: x[m.tensor([1, 0, 1, 1], dtype=m.uint8)], X)
 
 
 def test_where_of_a_condition_alone_is_an_index() -> None:

@@ -8,7 +8,9 @@ import torch
 from parity.drawing import Call, Draw, call, case, fixed
 
 SPECIAL = [0.0, -0.0, 1.0, -1.0, 0.5, np.inf, -np.inf, np.nan]
-WITHOUT_DERIVATIVE_IN_PYTORCH = [f"Tensor.{name}_" for name in "asinh arcsinh acosh arccosh atanh arctanh".split()]
+AREA_FUNCTIONS = ["asinh", "arcsinh", "acosh", "arccosh", "atanh", "arctanh"]
+COMPARISONS = ["eq", "ne", "not_equal", "gt", "greater", "ge", "greater_equal", "lt", "less", "le", "less_equal"]
+SIGNS = ["add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "and", "or", "xor", "lshift", "rshift"]
 
 
 def floats(draw: Draw, shape: tuple[int, ...], special: list[float] = SPECIAL) -> np.ndarray:
@@ -39,8 +41,8 @@ def names(text: str) -> list[str]:
 # -- of one tensor
 
 
-@case("asinh", "arcsinh", "acosh", "arccosh", "atanh", "arctanh")
-@case(*WITHOUT_DERIVATIVE_IN_PYTORCH, gradients=False)
+@case(*AREA_FUNCTIONS)
+@case(*(f"Tensor.{name}_" for name in AREA_FUNCTIONS), gradients=False)  # PyTorch has none in place
 @case(*names("""exp exp2 expm1 log log2 log10 log1p sqrt rsqrt reciprocal sigmoid tanh erf erfc sin cos tan asin arcsin
     acos arccos atan arctan sinh cosh sinc deg2rad rad2deg"""))  # fmt: skip
 def one(draw: Draw) -> Call:
@@ -101,18 +103,18 @@ def pair(draw: Draw, kinds: str, *, number: bool = False) -> tuple[Any, Any]:
     shape = draw.shape()
     x = operand(draw, shape, kinds)
     if number and draw.integer(0, 3) == 3:
-        eighths = draw.integer(-16, 16) / 8  # exact in float32, for what jumps: PyTorch computes in it with whole numbers
+        eighths = draw.integer(-16, 16) / 8  # exact in float32, in which PyTorch computes what jumps of whole numbers
         return x, draw.one_of(eighths, draw.integer(0, 5), *([True] if "b" in kinds else []))
     y = operand(draw, draw.broadcastable(shape), kinds)
-    if x.dtype.kind == y.dtype.kind or {x.dtype.kind, y.dtype.kind} == {"i", "u"}:
-        y = y if (x.ndim > 0) == (y.ndim > 0) else y.astype(x.dtype)  # see tests/ops/test_dtypes.py on 0-d whole numbers
+    if (x.dtype.kind in "iu" and y.dtype.kind in "iu") and (x.ndim == 0) != (y.ndim == 0):
+        y = y.astype(x.dtype)  # see tests/ops/test_dtypes.py on whole numbers without dimensions
     return x, y
 
 
 @case(*names("add"))
 def add(draw: Draw) -> Call:
     x, y = pair(draw, "fib", number=True)
-    if draw.flag() or x.dtype == bool or getattr(y, "dtype", None) == bool:
+    if draw.flag() or "b" in (x.dtype.kind, np.asarray(y).dtype.kind):
         return call(x, y)
     return call(x, y, alpha=draw.one_of(2, 3, 0.5, -1.5))
 
@@ -195,7 +197,7 @@ def heaviside(draw: Draw) -> Call:
     return call(fixed(floats(draw, shape)), fixed(floats(draw, draw.broadcastable(shape))))
 
 
-@case(*(COMPARISONS := "eq ne not_equal gt greater ge greater_equal lt less le less_equal".split()))
+@case(*COMPARISONS)
 def comparison(draw: Draw) -> Call:
     return call(*pair(draw, "fib", number=True))
 
@@ -270,7 +272,6 @@ def one_bound(draw: Draw) -> Call:
 
 @case("where")
 def where(draw: Draw) -> Call:
-    shape = draw.shape()
     x, y = pair(draw, "fib")
     condition = draw.booleans(draw.broadcastable(np.broadcast_shapes(x.shape, y.shape)))
     kind = draw.one_of("tensors", "number", "numbers", "alone")
@@ -323,10 +324,10 @@ def operator(sign: str) -> Callable[[Draw], Call]:
     return draw_call
 
 
-for _sign in "add sub mul truediv floordiv mod pow and or xor lshift rshift".split():
+for _sign in SIGNS:
     _gradients = _sign != "floordiv"  # PyTorch has none, minidl zeros
     case(f"Tensor.__{_sign}__", f"Tensor.__i{_sign}__", gradients=_gradients)(operator(_sign))
-for _sign in "eq ne lt le gt ge".split():
+for _sign in ("eq", "ne", "lt", "le", "gt", "ge"):
     case(f"Tensor.__{_sign}__")(operator(_sign))
 case("Tensor.__neg__", "Tensor.__pos__")(one_without_booleans)
 case("Tensor.__invert__")(bits)

@@ -181,6 +181,13 @@ def masked_fill(draw: Draw) -> Call:
     return call(either(draw, x), mask, value)
 
 
+@case("Tensor.masked_scatter", "Tensor.masked_scatter_")
+def masked_scatter(draw: Draw) -> Call:
+    x = draw.floats(draw.shape())
+    mask = draw.booleans(draw.broadcastable(x.shape))
+    return call(either(draw, x), mask, either(draw, draw.floats((draw.integer(0, 3), x.size))))
+
+
 @case("masked_select")
 def masked_select(draw: Draw) -> Call:
     x = draw.floats(draw.shape())

@@ -155,6 +155,17 @@ def einsum(draw: Draw) -> Call:
     return call(equation, *[draw.floats(shape) for shape in shapes])
 
 
+@case("cov")
+def cov(draw: Draw) -> Call:
+    x = draw.integers(draw.shape(0, 2)) if draw.flag() else draw.floats(draw.shape(0, 3), ties=False)
+    return call(x, correction=draw.integer(0, 2))
+
+
+@case("corrcoef", tolerance=100)  # of standard deviations that may be small
+def corrcoef(draw: Draw) -> Call:
+    return call(draw.floats(draw.one_of((4,), (1, 3), (3, 4), (2, 6), (2, 2, 2)), ties=False))
+
+
 @case("cdist")
 def cdist(draw: Draw) -> Call:
     n, m, k = length(draw), length(draw), draw.size()

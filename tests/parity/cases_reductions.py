@@ -132,6 +132,8 @@ def norm(draw: Draw) -> Call:
     x = draw.floats(draw.shape())
     p = draw.one_of("fro", 2, 2.0, 1, 3, 1.5, 0, float("inf"), float("-inf"))
     dim = draw.dims(x.ndim)
+    if p == "fro" and isinstance(dim, tuple):
+        dim = dim[:2]  # PyTorch takes no more
     return call(x, p) if dim is None else call(x, p, dim, draw.flag())
 
 

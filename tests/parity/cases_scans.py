@@ -16,8 +16,9 @@ def running(draw: Draw) -> Call:
 
 @case("cummax", "cummin")
 def running_extreme(draw: Draw) -> Call:
-    x = numbers(draw, draw.shape(high=5)) if draw.flag() else fixed(with_nan(draw, draw.shape(high=5)))
-    return call(x, draw.dim(getattr(x, "array", x).ndim))
+    shape = draw.shape(high=5)
+    dim = draw.dim(len(shape), wrong=0 not in shape)  # where nothing is to do, PyTorch does not look at it
+    return call(numbers(draw, shape) if draw.flag() else fixed(with_nan(draw, shape)), dim)
 
 
 @case("logcumsumexp")

@@ -34,7 +34,7 @@ def several(draw: Draw, ndim: int) -> tuple[int, ...]:
 # -- shapes -----------------------------------------------------------------------------------------------------------
 
 
-@case("reshape")
+@case("reshape", "Tensor.reshape")
 def reshape(draw: Draw) -> Call:
     shape = draw.shape()
     return call(entries(draw, shape), same_size(draw, shape))
@@ -53,9 +53,14 @@ def view_as(draw: Draw) -> Call:
     return call(np.ascontiguousarray(entries(draw, shape)), draw.floats(other))
 
 
-@case("ravel", "squeeze", "Tensor.mT")
+@case("ravel", "squeeze", "Tensor.T")
 def whole(draw: Draw) -> Call:
     return call(entries(draw, draw.shape(high=2)))
+
+
+@case("Tensor.mT")
+def transposed(draw: Draw) -> Call:
+    return call(entries(draw, draw.shape(1)))
 
 
 @case("t")
@@ -183,7 +188,8 @@ def mirror(draw: Draw) -> Call:
 def roll(draw: Draw) -> Call:
     shape = draw.shape(1)
     if draw.flag():
-        return call(entries(draw, shape), draw.integer(-5, 5), *[draw.dim(len(shape))][: draw.integer(0, 1)])
+        dim = [draw.dim(len(shape), wrong=0 not in shape)]
+        return call(entries(draw, shape), draw.integer(-5, 5), *dim[: draw.integer(0, 1)])
     dims = several(draw, len(shape)) or (0,)
     return call(entries(draw, shape), tuple(draw.integer(-5, 5) for _ in dims)[draw.integer(0, 9) == 9 :] or 1, dims)
 
@@ -234,7 +240,7 @@ def stack(draw: Draw) -> Call:
     shape = draw.shape()
     tensors = [entries(draw, shape) for _ in range(draw.integer(0, 4))]
     wrong = [draw.floats((*shape, 1))] if draw.integer(0, 19) == 19 else []
-    return call(tensors + wrong, draw.dim(len(shape) + 1))
+    return call(tensors + wrong, draw.dim(len(shape) + 1, wrong=not wrong))
 
 
 @case("block_diag")
@@ -271,6 +277,12 @@ def tensor_split(draw: Draw) -> Call:
     cuts = draw.integers((draw.integer(0, 3),), -3, 13)
     where: Any = draw.one_of(draw.integer(0, 13), tuple(cuts.tolist()), cuts, draw.integers((), 0, 5))
     return call(x, where, draw.dim(x.ndim))
+
+
+@case("hsplit", "vsplit", "dsplit")
+def even_split(draw: Draw) -> Call:
+    x = entries(draw, draw.shape(0, 3, high=6))
+    return call(x, draw.one_of(draw.integer(0, 3), tuple(draw.integers((2,), 0, 5).tolist())))
 
 
 @case("unbind")
@@ -352,7 +364,7 @@ def pad(draw: Draw) -> Call:
         numbers = tuple(draw.integer(-2, 3) for _ in range(2 * draw.integer(0, len(shape))))
         value = draw.one_of(None, 0.0, draw.number())
         return call(entries(draw, shape), numbers[draw.integer(0, 19) == 19 :], mode, value)
-    shape = tuple(draw.size(2, 5) for _ in range(draw.integer(1, 5)))
+    shape = tuple(draw.size(3, 5) for _ in range(draw.integer(1, 5)))  # so that an entry is left
     least = 0 if mode == "circular" else -1  # PyTorch's circular cuts before it pads, ours after
     numbers = tuple(draw.integer(least, 4) for _ in range(2 * draw.integer(1, 3)))
     return call(draw.floats(shape), numbers, mode)

@@ -39,7 +39,31 @@ def kthvalue(draw: Draw) -> Call:
     return call(x, draw.integer(-1, 5), draw.dim(x.ndim), draw.flag())
 
 
-@case("median")
+@case("msort")
+def msort(draw: Draw) -> Call:
+    return call(any_order(draw)[0])
+
+
+@case("mode")
+def mode(draw: Draw) -> Call:
+    x = numbers(draw, draw.shape(high=5))
+    return call(x, draw.dim(x.ndim), draw.flag()) if draw.flag() else call(x)
+
+
+@case("quantile")
+def quantile(draw: Draw) -> Call:
+    x = draw.distinct(draw.shape(high=5))
+    if x.size and draw.integer(0, 4) == 4:
+        x.flat[0] = np.nan
+    q = draw.positive((3,), 0.0, 1.0) if draw.flag() else draw.one_of(0.5, 0.0, 1.0, draw.number(-0.1, 1.1))
+    options = {} if draw.flag() else {"dim": draw.dim(x.ndim), "keepdim": draw.flag()}
+    word = draw.one_of("linear", "lower", "higher", "nearest", "midpoint", "between")
+    if isinstance(q, np.ndarray) and (word != "linear" or np.isnan(x).any()):
+        q = fixed(q)  # whose gradient is 0 with the other words, and in PyTorch None
+    return call(fixed(x) if np.isnan(x).any() else x, q, **options, interpolation=word)
+
+
+@case("median", "nanmedian")
 def median(draw: Draw) -> Call:
     x = draw.distinct(draw.shape(high=5))
     if draw.flag():
@@ -76,6 +100,8 @@ def searchsorted(draw: Draw) -> Call:
     values = make((*other, draw.size())) if draw.integer(0, 9) < 9 else draw.number()
     how = draw.one_of({}, {"right": draw.flag()}, {"side": draw.one_of("left", "right", "middle")},
                       {"right": True, "side": draw.one_of("left", "right")})  # fmt: skip
+    if draw.integer(0, 3) == 3:
+        how["sorter"] = np.argsort(sequence, -1)
     return call(sequence, values, out_int32=draw.flag(), **how)
 
 

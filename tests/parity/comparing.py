@@ -87,6 +87,7 @@ class Step:
 
 def _named(library: Any, name: str) -> Any:
     function = attrgetter(name)(library)
+    function = function if callable(function) else function.__get__  # a property of Tensor
     if name.startswith("Tensor.") and name.endswith("_"):
         return lambda x, *others, **options: (function(y := x.clone(), *others, **options), y)
     return function

@@ -71,7 +71,8 @@ ELSEWHERE = {
     for file, names in {
         "tests/ops/test_random.py": """
             rand_like randn_like randint_like rand randn randint randperm bernoulli multinomial normal Tensor.normal_
-            Tensor.uniform_ Tensor.bernoulli_ empty empty_like""",
+            Tensor.uniform_ Tensor.bernoulli_""",
+        "tests/ops/test_creation.py": "empty empty_like from_numpy",
     }.items()
     for name in names.split()
 }

@@ -9,7 +9,6 @@ from minidl import nn, optim
 from minidl.data import DataLoader, synthetic
 from minidl.train import Callback, Checkpoint, EarlyStopping, EveryStep, Trainer
 
-
 loader = DataLoader(synthetic.moons(40, generator=minidl.Generator(0)), batch_size=10)
 
 

@@ -12,11 +12,12 @@ from typing import Any
 
 from minidl.autograd import Tensor
 from minidl.backend import array_module, random_stream
-from minidl.ops import elementwise, functions, fused, reductions
-from minidl.ops.creation import ones_like
+from minidl.functional import reductions as functions
+from minidl.functional.creation import ones_like
+from minidl.functional.random import rand
+from minidl.ops import elementwise, fused, reductions
 from minidl.ops.elementwise import abs, clamp, erf, expm1, where
 from minidl.ops.indexing import put_along_axis
-from minidl.ops.random import rand
 from minidl.ops.shapes import split
 
 # -- straight lines that bend at 0 --------------------------------------------------------------------------------

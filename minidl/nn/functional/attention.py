@@ -8,9 +8,9 @@ from __future__ import annotations
 import math
 
 from minidl.autograd import Tensor
-from minidl.ops.creation import arange
+from minidl.functional.creation import arange
+from minidl.functional.reductions import softmax
 from minidl.ops.elementwise import where
-from minidl.ops.functions import softmax
 from minidl.ops.fused import dropout
 from minidl.ops.shapes import expand, unsqueeze
 
@@ -41,6 +41,8 @@ def scaled_dot_product_attention(
             [2.]])
     """
     _check(query, key, value, attn_mask)
+    if not 0 <= dropout_p <= 1:
+        raise RuntimeError(f"scaled_dot_product_attention: dropout_p must be from 0 to 1, got {dropout_p}")
     if is_causal:
         if attn_mask is not None:
             raise RuntimeError("scaled_dot_product_attention: is_causal=True is a mask of its own, got attn_mask, too")

@@ -28,8 +28,8 @@ def dropout1d(input: Tensor, p: float = 0.5, training: bool = True, inplace: boo
 
 
 def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
-    """Dropout of whole channels of (N, C, H, W); (N, C, L) is taken as by `dropout1d`, as PyTorch does."""
-    return _channel_dropout("dropout2d", input, p, training, 1 if input.ndim == 3 else 2)
+    """Dropout of whole channels of (N, C, H, W); (N, C, L) and (N, C) are taken, too, as PyTorch does."""
+    return _channel_dropout("dropout2d", input, p, training, {2: 0, 3: 1}.get(input.ndim, 2))
 
 
 def dropout3d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
@@ -42,7 +42,7 @@ def _channel_dropout(name: str, input: Tensor, p: float, training: bool, spatial
         raise RuntimeError(
             f"{name}: expected channels of {spatial} dimensions, with or without a batch, got shape {input.shape}"
         )
-    return fused.dropout(input, p, training, input.shape[:-spatial] + (1,) * spatial)
+    return fused.dropout(input, p, training, input.shape[: input.ndim - spatial] + (1,) * spatial)
 
 
 def alpha_dropout(input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False) -> Tensor:

@@ -5,14 +5,16 @@ The table is passed in; its gradient is dense, also where PyTorch's `sparse=True
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
-from minidl.autograd import Tensor, no_grad
+from minidl.autograd import Tensor
 from minidl.backend import array_module
+from minidl.functional.creation import full
 from minidl.ops import indexing
-from minidl.ops.shapes import stack
+from minidl.ops.elementwise import where
 
 
 def embedding(
@@ -76,10 +78,10 @@ def embedding_bag(
         )
     if per_sample_weights is not None and mode != "sum":
         raise RuntimeError(f'embedding_bag: per_sample_weights are factors for mode "sum", got mode {mode!r}')
-    starts = _starts(input, offsets, include_last_offset)
+    starts, end = _bounds(input, offsets, include_last_offset)
     padding_idx = _row("padding_idx", padding_idx, weight)
-    xp, numbers = array_module(input.array), input.array.reshape(-1)
-    bag = xp.searchsorted(xp.asarray(starts), xp.arange(numbers.size), side="right") - 1  # of each entry
+    xp, numbers = array_module(input.array), input.array.reshape(-1)[:end]
+    bag = xp.searchsorted(xp.asarray(starts), xp.arange(end), side="right") - 1  # of each entry
     kept = xp.nonzero(numbers != (-1 if padding_idx is None else padding_idx))[0]
     rows = embedding(Tensor(numbers[kept]), weight, None, max_norm, norm_type, scale_grad_by_freq)
     if per_sample_weights is not None:
@@ -89,44 +91,49 @@ def embedding_bag(
 
 def _united(rows: Tensor, bag: Any, bags: int, mode: str) -> Tensor:
     """The sum, mean or largest entries of the rows of each bag: (entries, features), (entries,) -> (bags, features)."""
-    if mode == "max":
-        zeros = rows.new_zeros(rows.shape[1:])
-        members = [indexing.getitem(rows, bag == i) for i in range(bags)]
-        return stack([x.max(0).values if len(x) else zeros for x in members])
-    if mode not in ("sum", "mean"):
+    if mode not in ("sum", "mean", "max"):
         raise ValueError(f'embedding_bag: expected the mode "sum", "mean" or "max", got {mode!r}')
-    total = indexing.put(rows, index=bag, shape=(bags, *rows.shape[1:]))
-    if mode == "sum":
-        return total
-    counts = array_module(bag).bincount(bag, minlength=bags).clip(1)
-    return total / Tensor(counts[:, None].astype(total.dtype))
+    xp = array_module(bag)
+    counts = xp.bincount(bag, minlength=bags)
+    if mode != "max":
+        total = indexing.put(rows, index=bag, shape=(bags, *rows.shape[1:]))
+        return total if mode == "sum" else total / Tensor(counts.clip(1)[:, None].astype(total.dtype))
+    place = xp.arange(len(bag)) - (xp.cumsum(counts) - counts)[bag]  # of each entry in its bag
+    gaps = full((bags, max([1, *counts.tolist()]), rows.shape[1]), -math.inf, dtype=rows.dtype, device=rows.device)
+    largest = indexing.replaced(gaps, rows, index=(bag, place)).max(1).values
+    return where(Tensor(counts[:, None] > 0), largest, 0.0)
 
 
-def _starts(input: Tensor, offsets: Tensor | None, include_last_offset: bool) -> np.ndarray[Any, Any]:
-    """Where each bag starts among the entries of `input`."""
+def _bounds(input: Tensor, offsets: Tensor | None, include_last_offset: bool) -> tuple[np.ndarray[Any, Any], int]:
+    """Where each bag starts among the entries of `input`, and where the last one ends."""
     if input.ndim == 2:
         if offsets is not None:
             raise ValueError(f"embedding_bag: bags of shape {input.shape} have one length, so offsets must be None")
-        return np.arange(input.shape[0]) * input.shape[1]
+        return np.arange(input.shape[0]) * input.shape[1], input.numel()
     if input.ndim != 1 or offsets is None or offsets.ndim != 1:
         raise ValueError(
             f"embedding_bag: expected an input (B, L), or (N,) with offsets (B,), got {input.shape} and "
             f"{None if offsets is None else offsets.shape}"
         )
-    starts = offsets.cpu().array[: -1 if include_last_offset else None]
-    if len(starts) and (starts[0] != 0 or starts[-1] > input.numel()):
+    bounds = offsets.cpu().array
+    if not include_last_offset:  # the last bag goes to the end, and without a bag there is nothing
+        bounds = np.append(bounds, input.numel() if len(bounds) else 0)
+    lengths = np.diff(bounds, append=input.numel())
+    if bounds.dtype.kind != "i" or not len(bounds) or bounds[0] != 0 or (lengths < 0).any():
         raise RuntimeError(
-            f"embedding_bag: offsets start with 0 and end within the {input.numel()} entries, got {offsets.tolist()}"
+            f"embedding_bag: expected whole offsets that start with 0 and grow to {input.numel()}, the number of "
+            f"entries, at most, got {offsets.tolist()}"
         )
-    return starts
+    return bounds[:-1], int(bounds[-1])
 
 
 def _check_rows(name: str, input: Tensor, weight: Tensor) -> None:
-    if input.dtype.kind not in "iu":
-        raise RuntimeError(f"{name}: expected an input of whole numbers, got {input.dtype}: use .long()")
+    if input.dtype not in (np.int64, np.int32):  # bytes would be taken for a mask
+        raise RuntimeError(f"{name}: expected an input of int64 or int32, got {input.dtype}: use .long()")
     if weight.ndim != 2:
         raise RuntimeError(f"{name}: expected a table of shape (rows, features), got {weight.shape}")
-    if input.numel() and not 0 <= int(input.array.min()) <= int(input.array.max()) < len(weight):
+    numbers = input.array.view(f"u{input.dtype.itemsize}")  # a negative one is huge: a single look, which a GPU waits for
+    if numbers.size and int(numbers.max()) >= len(weight):
         raise IndexError(
             f"{name}: expected numbers from 0 to {len(weight) - 1}, the rows of the table, got "
             f"{int(input.array.min())} to {int(input.array.max())}"
@@ -144,9 +151,9 @@ def _shorten(weight: Tensor, numbers: Any, max_norm: float, norm_type: float) ->
     xp = array_module(numbers)
     named = xp.unique(numbers)
     norms = xp.linalg.norm(weight.array[named], norm_type, axis=1)
-    scale = xp.where(norms > max_norm, max_norm / (norms + 1e-7), 1.0)
-    with no_grad():
-        weight.data[Tensor(named)] = Tensor((weight.array[named] * scale[:, None]).astype(weight.dtype))
+    if (long := norms > max_norm).any():  # else the table, which may be part of a graph, stays as it is
+        scale = (max_norm / (norms[long] + 1e-7)).astype(weight.dtype)
+        weight.array[named[long]] *= scale[:, None]
         weight.mark_changed()
 
 
@@ -155,8 +162,8 @@ def _gradient_share(numbers: Any, padding_idx: int | None, by_frequency: bool, d
     xp = array_module(numbers)
     share = xp.ones(numbers.shape, dtype)
     if by_frequency:
-        _, where, counts = xp.unique(numbers, return_inverse=True, return_counts=True)
-        share = (1 / counts[where.reshape(numbers.shape)]).astype(dtype)
+        _, which, counts = xp.unique(numbers, return_inverse=True, return_counts=True)
+        share = (1 / counts[which.reshape(numbers.shape)]).astype(dtype)
     if padding_idx is not None:
         share = share * (numbers != padding_idx)
     return Tensor(share[..., None].astype(dtype))

@@ -11,12 +11,17 @@ from minidl.ops.products import matmul
 
 
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """x Wᵀ + b: (..., in), (out, in), (out,) -> (..., out); RuntimeError for other shapes.
+    """x Wᵀ + b: (..., in), (out, in), (out,) -> (..., out); RuntimeError for other shapes, and for two float dtypes.
 
     >>> import minidl
     >>> linear(minidl.ones(2, 3), minidl.ones(4, 3)).shape
     (2, 4)
     """
+    if input.dtype != weight.dtype and input.dtype.kind == "f":
+        raise RuntimeError(
+            f"linear: the input is {input.dtype} and the weight {weight.dtype}: use input.to(minidl.{weight.dtype}) "
+            f"or model.to(minidl.{input.dtype})"
+        )
     return fused.linear(input, weight, bias)
 
 

@@ -12,11 +12,12 @@ import math
 import warnings
 
 from minidl.autograd import Tensor
+from minidl.functional.creation import ones_like
 from minidl.nn.functional.distances import at_least
 from minidl.ops import fused, reductions
-from minidl.ops.creation import ones_like
-from minidl.ops.elementwise import abs, clamp, exp, log, logical_not, square, where
+from minidl.ops.elementwise import abs, clamp, exp, log, square, where
 from minidl.ops.indexing import take_along_axis
+from minidl.ops.logic import logical_not
 from minidl.ops.shapes import squeeze, unsqueeze
 
 
@@ -82,7 +83,7 @@ def cross_entropy(
         raise RuntimeError(f"cross_entropy: label_smoothing must be from 0 to 1, got {label_smoothing}")
     if input.shape == target.shape:
         return _soft_cross_entropy(input, target, weight, ignore_index, reduction, label_smoothing)
-    _check_labels("cross_entropy", input, target, weight)
+    target = _labels("cross_entropy", input, target, weight)
     log_p = fused.log_softmax(input, axis=_class_dim(input))
     return _label_loss(log_p, target, weight, ignore_index, reduction, label_smoothing)
 
@@ -103,7 +104,7 @@ def nll_loss(
     >>> nll_loss(minidl.tensor([[-0.5, -1.0]]), minidl.tensor([1]))
     tensor(1.)
     """
-    _check_labels("nll_loss", input, target, weight)
+    target = _labels("nll_loss", input, target, weight)
     return _label_loss(input, target, weight, ignore_index, reduction)
 
 
@@ -117,7 +118,7 @@ def _label_loss(
     """The loss of labels, with all that may be asked for: weights, labels to ignore, smoothing."""
     dim = _class_dim(log_p)
     ignored = target == ignore_index
-    label = where(ignored, 0, target)
+    label = where(ignored, 0, target).long()  # as an index, bytes would be a mask
     _check_range(label, log_p.shape[dim])
     losses = -squeeze(take_along_axis(log_p, unsqueeze(label, dim), axis=dim), dim)
     weights = logical_not(ignored)
@@ -143,7 +144,7 @@ def _soft_cross_entropy(
     if ignore_index >= 0:
         raise RuntimeError("cross_entropy: ignore_index is for labels, the target holds class probabilities")
     dim = _class_dim(input)
-    _check_weight("cross_entropy", weight, classes := input.shape[dim])
+    _check_weight("cross_entropy", weight, input, classes := input.shape[dim])
     if smoothing:
         target = (1 - smoothing) * target + smoothing / classes
     losses = -reductions.sum(_weighted(fused.log_softmax(input, axis=dim), weight) * target, axis=dim)
@@ -155,7 +156,8 @@ def _weighted(log_p: Tensor, weight: Tensor | None) -> Tensor:
     return log_p if weight is None else log_p * weight.reshape((-1,) + (1,) * (log_p.ndim - 2))
 
 
-def _check_labels(name: str, input: Tensor, target: Tensor, weight: Tensor | None) -> None:
+def _labels(name: str, input: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
+    """The checked class labels, one for each place of the input."""
     if input.ndim == 0:
         raise ValueError(f"{name}: expected an input of shape (C,), (N, C) or (N, C, d1, ...), got a single number")
     if target.dtype.kind not in "iu":
@@ -163,6 +165,8 @@ def _check_labels(name: str, input: Tensor, target: Tensor, weight: Tensor | Non
             f"{name}: expected class labels, whole numbers such as int64, got {target.dtype} of shape {target.shape} "
             f"for an input of shape {input.shape}"
         )
+    if input.ndim == 1 and target.shape == (1,):
+        target = squeeze(target, 0)
     expected = () if input.ndim == 1 else input.shape[:1] + input.shape[2:]
     if input.ndim > 1 and target.ndim and target.shape[0] != input.shape[0]:
         raise ValueError(
@@ -171,12 +175,17 @@ def _check_labels(name: str, input: Tensor, target: Tensor, weight: Tensor | Non
         )
     if target.shape != expected:
         raise RuntimeError(f"{name}: expected labels of shape {expected} for input {input.shape}, got {target.shape}")
-    _check_weight(name, weight, input.shape[_class_dim(input)])
+    _check_weight(name, weight, input, input.shape[_class_dim(input)])
+    return target
 
 
-def _check_weight(name: str, weight: Tensor | None, classes: int) -> None:
-    if weight is not None and weight.shape != (classes,):
+def _check_weight(name: str, weight: Tensor | None, input: Tensor, classes: int) -> None:
+    if weight is None:
+        return
+    if weight.shape != (classes,):
         raise RuntimeError(f"{name}: expected a weight for each of {classes} classes, got shape {weight.shape}")
+    if weight.dtype != input.dtype and input.dtype.kind == "f":
+        raise RuntimeError(f"{name}: the input is {input.dtype} and the weight {weight.dtype}: make them equal")
 
 
 def _check_range(label: Tensor, classes: int) -> None:

@@ -29,18 +29,21 @@ def batch_norm(
     """(x - mean) / √(var + eps) · weight + bias in each channel: (N, C) or (N, C, ...) -> the same.
 
     With `training` mean and variance are those of the batch, and the running ones move towards them by
-    `momentum`; without it they are the running ones (RuntimeError if there are none).  ValueError for one value per
-    channel in training.  Source: Ioffe and Szegedy, "Batch normalization", ICML 2015, algorithm 1.
+    `momentum`; without it, and for an empty batch, they are the running ones (RuntimeError if there are none).
+    ValueError for one value per channel in training.
+    Source: Ioffe and Szegedy, "Batch normalization", ICML 2015, algorithm 1.
     """
+    if input.ndim < 2:
+        raise RuntimeError(f"batch_norm: expected an input (N, C) or (N, C, ...), got shape {input.shape}")
     channels = input.shape[1]
     vectors = {"running_mean": running_mean, "running_var": running_var, "weight": weight, "bias": bias}
     for word, vector in vectors.items():
         if vector is not None and vector.shape != (channels,):
             raise RuntimeError(f"batch_norm: expected a {word} of shape ({channels},), got {vector.shape}")
     others, column = (0, *range(2, input.ndim)), (1, channels) + (1,) * (input.ndim - 2)
-    if training:
-        count = input.numel() // max(1, channels)
-        if count <= 1:
+    if training and input.numel():
+        count = input.numel() // channels
+        if count == 1:
             raise ValueError(f"batch_norm: training needs more than one value per channel, got shape {input.shape}")
         mean = reductions.mean(input, axis=others, keepdims=True)
         var = reductions.var(input, axis=others, keepdims=True, correction=0)
@@ -177,6 +180,8 @@ def local_response_norm(
     """
     if input.ndim < 3:
         raise ValueError(f"local_response_norm: expected (N, C, ...) with at least 3 dimensions, got {input.shape}")
+    if size < 1:
+        raise RuntimeError(f"local_response_norm: size must be a number of channels from 1, got {size}")
     around = (0, 0) * (input.ndim - 2) + (size // 2, (size - 1) // 2)
     squares = pad(square(input), around)  # (N, C + size - 1, ...)
     near = sum(squares.narrow(1, shift, input.shape[1]) for shift in range(size))

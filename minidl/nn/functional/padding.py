@@ -10,8 +10,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from minidl.autograd import Tensor
-from minidl.ops.creation import full
+from minidl.functional.creation import full
 from minidl.ops.indexing import getitem, put, replaced
+from minidl.ops.shapes import cat
 
 MODES = {  # which entry of n is taken at position i, counted from -before to n + after - 1; how far that can reach
     "reflect": (lambda i, n: n - 1 - np.abs(n - 1 - np.abs(i)), lambda n: n - 1),  # the end itself stands once
@@ -49,7 +50,10 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
             continue
         if max(before, after) > reach(n) or before + n + after < 0:
             raise RuntimeError(f"pad: {mode!r} can add {reach(n)} entries to a length of {n} at most, got {pad}")
-        input = getitem(input, (slice(None),) * dim + (source(np.arange(-before, n + after), n),))
+        i = np.arange(-before, n + after)
+        within = slice(max(-before, 0), max(n + min(after, 0), 0))  # a view; only the ends are picked one by one
+        parts = [source(i[i < 0], n), within, source(i[i >= n], n)]
+        input = cat([getitem(input, (slice(None),) * dim + (part,)) for part in parts], dim)
     return input
 
 

@@ -17,12 +17,13 @@ from minidl.ops.shapes import cat
 
 
 def clip_grad_norm_(
-    parameters: Tensor | Iterable[Tensor], max_norm: float, norm_type: float = 2.0, error_if_nonfinite: bool = False
-) -> Tensor:
+    parameters: Tensor | Iterable[Tensor], max_norm: float, norm_type: float = 2.0, error_if_nonfinite: bool = False,
+    foreach: bool | None = None,
+) -> Tensor:  # fmt: skip
     """Scale all gradients together so that their norm, as one vector, is at most `max_norm`; return it as it was.
 
     The norm is (Σ |g|^p)^(1/p) with p = `norm_type`, or the largest |g| for infinity.  ValueError for p <= 0 or
-    max_norm < 0; RuntimeError for a norm that is not finite, if `error_if_nonfinite`.
+    max_norm < 0; RuntimeError for a norm that is not finite, if `error_if_nonfinite`.  `foreach` changes nothing.
     Source: Pascanu, Mikolov and Bengio, "On the difficulty of training recurrent neural networks", ICML 2013.
 
     >>> import minidl
@@ -50,8 +51,10 @@ def clip_grad_norm_(
     return tensor(total, dtype=clipped[0][1].dtype, device=clipped[0][1].device)
 
 
-def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -> None:
-    """Bring every entry of the gradients between -clip_value and clip_value."""
+def clip_grad_value_(
+    parameters: Tensor | Iterable[Tensor], clip_value: float, foreach: bool | None = None
+) -> None:
+    """Bring every entry of the gradients between -clip_value and clip_value.  `foreach` changes nothing."""
     with no_grad():
         for p, grad in _with_gradient(parameters):
             p.grad = grad.clamp(-clip_value, clip_value)
@@ -70,8 +73,10 @@ def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
 def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
     """Copy the entries of `vec` into the parameters, in the order of `parameters_to_vector`.
 
-    RuntimeError, and nothing copied, if their numbers differ.
+    RuntimeError, and nothing copied, if their numbers differ; TypeError for anything but a tensor.
     """
+    if not isinstance(vec, Tensor):
+        raise TypeError(f"vector_to_parameters: expected a Tensor, got {type(vec).__name__}")
     parameters = list(parameters)
     sizes = [p.numel() for p in parameters]
     if vec.shape != (sum(sizes),):

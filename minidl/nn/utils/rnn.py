@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from minidl.autograd import Tensor
-from minidl.ops.creation import full
+from minidl.functional.creation import full
 from minidl.ops.shapes import cat, stack
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from minidl import backend
 from minidl.autograd import Tensor
 from minidl.backend import Generator, random_stream
-from minidl.ops.creation import beside, like, made, of_shape
+from minidl.functional.creation import beside, like, made, of_shape
 
 
 @of_shape
@@ -93,7 +93,7 @@ def normal(mean: Any, std: Any = 1.0, size: Any = None, *, generator: Generator 
 
 def multinomial(input: Tensor, num_samples: int, replacement: bool = False, *,
                 generator: Generator | None = None) -> Tensor:  # fmt: skip
-    """Positions drawn with the probabilities (or weights) in each row: (n,) or (rows, n) -> (num_samples,) or (rows, -).
+    """Positions drawn by the weights (chances) in each row: (n,) or (rows, n) -> (samples,) or (rows, samples).
 
     Raises RuntimeError for weights that are negative, infinite, NaN or all zero, and for more samples than positions
     if none may be drawn twice.
@@ -131,8 +131,8 @@ def _on_host(x: Any) -> Any:
 
 def _whole_numbers(x: Tensor, low: Any = None, high: Any = None, *, generator: Generator | None = None) -> Tensor:
     """random_(low, high) or random_(high); without bounds, all numbers from 0 that the dtype holds exactly."""
-    dtype = np.dtype(np.int64) if x.dtype.kind == "f" else x.dtype
-    most = 2 ** (np.finfo(x.dtype).nmant + 1) if x.dtype.kind == "f" else np.iinfo(dtype).max if dtype != bool else 1
+    dtype, kind = x.dtype, x.dtype.kind
+    most = 2 ** (np.finfo(dtype).nmant + 1) if kind == "f" else 1 if kind == "b" else np.iinfo(dtype).max
     low, high = (0, low) if high is None else (low, high)
     return randint(low, int(most) + 1 if high is None else high, x.shape, generator=generator, dtype=dtype)
 

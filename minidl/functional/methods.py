@@ -15,9 +15,12 @@ from minidl import backend
 from minidl.autograd import Tensor, is_grad_enabled, tensor
 from minidl.autograd.errors import raise_explained
 from minidl.autograd.tensor import describe
-from minidl.ops import creation, indexing, logic, products, random, shapes, trigonometry
+from minidl.functional import arranging, creation, picking, random, scans, sorting
+from minidl.functional import products as functional_products
+from minidl.functional import reductions as f
+from minidl.functional import shapes as functional_shapes
 from minidl.ops import elementwise as e
-from minidl.ops import functions as f
+from minidl.ops import indexing, logic, products, shapes, trigonometry
 
 
 def _swapped(op: Callable[..., Tensor]) -> Callable[..., Tensor]:
@@ -44,7 +47,7 @@ def in_place(op: Callable[..., Tensor]) -> Callable[..., Tensor]:
         result = op(before, *(before if other is x else other for other in others), **settings)
         if result.shape != x.shape:
             raise RuntimeError(f"an in-place change cannot turn shape {x.shape} into {result.shape}")
-        if not backend.can_cast(result.dtype, x.dtype):
+        if result.dtype != x.dtype and not backend.can_cast(result.dtype, x.dtype):
             raise RuntimeError(f"an in-place change cannot store {result.dtype} in {describe(x)}: use .to() first")
         if result.tracked or (recorded and x.tracked):
             return x.become(result if result.dtype == x.dtype else e.astype(result, dtype=x.dtype))
@@ -120,7 +123,12 @@ def _stride(x: Tensor, dim: int | None = None) -> Any:
 def _iterate(x: Tensor) -> Any:
     if not x.ndim:
         raise TypeError("iteration over a 0-d tensor")
-    return (indexing.getitem(x, i) for i in range(len(x)))
+    return iter(shapes.unbind(x))
+
+
+def is_floating_point(input: Tensor) -> bool:
+    """Whether a tensor holds floats."""
+    return input.dtype.kind == "f"
 
 
 def reshape(x: Tensor, *shape: Any) -> Tensor:
@@ -155,7 +163,7 @@ def _named(table: dict[Any, str]) -> dict[str, Callable[..., Any]]:
     }
 
 
-# Functions that work entry by entry are methods, also in place: x.exp(), x.exp_().
+# Functions whose result has the shape of the tensor are methods, also in place: x.exp(), x.exp_().
 ENTRYWISE = _named({
     e: """abs absolute=abs add addcdiv addcmul ceil clamp clip=clamp clamp_max clamp_min copysign div divide=div
         true_divide=divide erf erfc exp exp2 expm1 float_power floor floor_divide fmax fmin fmod frac heaviside lerp log
@@ -167,6 +175,7 @@ ENTRYWISE = _named({
         logical_and logical_not logical_or logical_xor ne=not_equal not_equal""",
     trigonometry: """acos arccos=acos acosh arccosh=acosh asin arcsin=asin asinh arcsinh=asinh atan arctan=atan
         atan2 arctan2=atan2 atanh arctanh=atanh cos cosh deg2rad hypot rad2deg sin sinc sinh tan""",
+    picking: "index_add index_copy index_fill index_put masked_fill masked_scatter scatter scatter_add",
 })  # fmt: skip
 
 # Other functions whose first argument is the tensor are methods ...
@@ -176,7 +185,16 @@ NAMES: dict[Any, str] = {
     random: "bernoulli multinomial",
     f: """all amax amin aminmax any argmax argmin count_nonzero log_softmax logsumexp max mean min nanmean nansum norm
         prod softmax std sum var""",
+    arranging: """diag diag_embed diagflat diagonal flip fliplr flipud repeat repeat_interleave roll rot90 tile trace
+        tril triu unfold""",
+    functional_products: """addbmm addmm addmv addr baddbmm bmm corrcoef cov cross dot vdot=dot inner kron mm mv outer
+        ger=outer""",
+    functional_shapes: "dsplit hsplit movedim moveaxis=movedim ravel t tensor_split unflatten vsplit",
+    indexing: "argwhere",
+    picking: "gather index_select masked_select narrow nonzero select take take_along_dim",
     products: "matmul",
+    scans: "cummax cummin cumprod cumsum diff logcumsumexp",
+    sorting: "argsort bincount kthvalue median mode msort nanmedian quantile sort topk unique",
     shapes: "chunk expand flatten permute split squeeze swapaxes unbind unsqueeze",
 }
 
@@ -196,7 +214,7 @@ METHODS: dict[str, Callable[..., Any]] = {
     "new_tensor": creation.beside(tensor), "new_full": creation.beside(creation.full),
     "new_empty": creation.beside(creation.empty), "new_ones": creation.beside(creation.ones),
     "new_zeros": creation.beside(creation.zeros), **{name: _filling(draw) for name, draw in random.FILLINGS.items()},
-    "nelement": Tensor.numel, "ndimension": Tensor.dim, "is_floating_point": lambda x: x.dtype.kind == "f",
+    "nelement": Tensor.numel, "ndimension": Tensor.dim, "is_floating_point": is_floating_point,
     "stride": _stride, "is_contiguous": lambda x: x.array.flags.c_contiguous,
     "element_size": lambda x: x.array.itemsize, "data_ptr": lambda x: backend.address(x.array),
     "copy_": _copy_, "fill_": _fill_, "zero_": lambda x: _fill_(x, 0),

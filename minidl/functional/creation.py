@@ -77,9 +77,9 @@ def full(size: Any, fill_value: Any, *, dtype: Any = None, device: str | None = 
     >>> full((2,), 7)
     tensor([7, 7])
     """
-    number = np.asarray(fill_value)
-    dtype = dtype or (None if number.dtype.kind == "f" else number.dtype)
-    return made(np.full, tuple(size), number, dtype=dtype, device=device, requires_grad=requires_grad)
+    fill_value = _number(fill_value)
+    dtype = dtype or (backend.get_default_dtype() if isinstance(fill_value, float) else np.asarray(fill_value).dtype)
+    return made(np.full, tuple(size), fill_value, dtype, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
 def arange(start: float = 0, end: float | None = None, step: float = 1, *, dtype: Any = None,
@@ -94,10 +94,12 @@ def arange(start: float = 0, end: float | None = None, step: float = 1, *, dtype
     numbers = [_number(x) for x in ((0, start, step) if end is None else (start, end, step))]
     if dtype is None and not any(isinstance(x, float) for x in numbers):
         dtype = np.int64
-    start, end, step = map(int, numbers) if dtype and np.dtype(dtype).kind != "f" else numbers
+    start, end, step = numbers
     if not step or (end - start) * step < 0:
         raise RuntimeError(f"arange: expected a step that leads from {start} to {end}, got {step}")
-    return made(np.arange, start, end, step, dtype=dtype, device=device, requires_grad=requires_grad)
+    if dtype and np.dtype(dtype).kind != "f":
+        numbers = list(map(int, numbers))
+    return made(np.arange, *numbers, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
 def linspace(start: float, end: float, steps: int, **how: Any) -> Tensor:
@@ -155,7 +157,7 @@ def like(make: Maker) -> Maker:
         return beside(make)(input, input.shape, **how)
 
     function.__name__ = function.__qualname__ = f"{make.__name__}_like"
-    function.__doc__ = f"`{make.__name__}` in the shape of `input`, and in its dtype and on its device if none are named."
+    function.__doc__ = f"`{make.__name__}` in the shape of `input`, of its dtype and on its device if none are named."
     return function
 
 
