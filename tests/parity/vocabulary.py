@@ -65,6 +65,37 @@ ReplicationPad1d ReplicationPad2d CircularPad1d CircularPad2d CosineSimilarity P
 Identity Flatten Unflatten
 """
 
+# The rest by their full names; what they do to a network over many steps is compared in tests of their own.
+OTHERS = {
+    "tests/optim/optimizer_cases.py": """
+        optim.SGD optim.ASGD optim.Adagrad optim.RMSprop optim.Rprop optim.Adadelta optim.Adam optim.AdamW optim.Adamax
+        optim.NAdam optim.RAdam optim.Muon""",
+    "tests/optim/test_lbfgs.py": "optim.LBFGS",
+    "tests/optim/test_schedules.py": """
+        optim.lr_scheduler.LambdaLR optim.lr_scheduler.MultiplicativeLR optim.lr_scheduler.StepLR
+        optim.lr_scheduler.MultiStepLR optim.lr_scheduler.ConstantLR optim.lr_scheduler.LinearLR
+        optim.lr_scheduler.ExponentialLR optim.lr_scheduler.PolynomialLR optim.lr_scheduler.CosineAnnealingLR
+        optim.lr_scheduler.CosineAnnealingWarmRestarts optim.lr_scheduler.OneCycleLR optim.lr_scheduler.CyclicLR
+        optim.lr_scheduler.ReduceLROnPlateau optim.lr_scheduler.SequentialLR optim.lr_scheduler.ChainedScheduler""",
+    "tests/train/test_averaging.py": "optim.swa_utils.AveragedModel optim.swa_utils.SWALR optim.swa_utils.update_bn",
+    "tests/autograd/test_gradients.py": "autograd.grad autograd.backward",
+    "tests/autograd/test_function.py": "autograd.Function",
+    "tests/autograd/test_mode.py": "no_grad enable_grad set_grad_enabled inference_mode",
+    "tests/autograd/test_checkpoint.py": "utils.checkpoint.checkpoint utils.checkpoint.checkpoint_sequential",
+    "tests/autograd/test_anomaly.py": "autograd.detect_anomaly autograd.set_detect_anomaly",
+    "tests/autograd/test_check.py": "autograd.gradcheck autograd.gradgradcheck",
+    "tests/nn/test_init.py": """
+        nn.init.uniform_ nn.init.normal_ nn.init.constant_ nn.init.ones_ nn.init.zeros_ nn.init.eye_ nn.init.dirac_
+        nn.init.xavier_uniform_ nn.init.xavier_normal_ nn.init.kaiming_uniform_ nn.init.kaiming_normal_
+        nn.init.trunc_normal_ nn.init.orthogonal_ nn.init.sparse_ nn.init.calculate_gain""",
+    "tests/nn/test_nn_utils.py": """
+        nn.utils.clip_grad_norm_ nn.utils.clip_grad_value_ nn.utils.parameters_to_vector
+        nn.utils.vector_to_parameters""",
+    "tests/nn/test_reparametrization.py": "nn.utils.weight_norm nn.utils.spectral_norm",
+    "tests/nn/test_containers.py": "nn.Sequential nn.ModuleList nn.ModuleDict nn.ParameterList nn.ParameterDict",
+}
+AUTOGRAD = "vjp jvp jacobian hessian hvp vhp"
+
 # Names that parity draws cannot compare, and the test file in which their behaviour is compared or checked instead.
 ELSEWHERE = {
     name: file
@@ -73,6 +104,7 @@ ELSEWHERE = {
             rand_like randn_like randint_like rand randn randint randperm bernoulli multinomial normal Tensor.normal_
             Tensor.uniform_ Tensor.bernoulli_""",
         "tests/ops/test_creation.py": "empty empty_like from_numpy",
+        **OTHERS,
     }.items()
     for name in names.split()
 }
@@ -82,4 +114,6 @@ NAMES = [
     *(f"Tensor.{name}" for name in METHODS.split()),
     *(f"nn.functional.{name}" for name in FUNCTIONAL.split()),
     *(f"nn.{name}" for name in LAYERS.split()),
+    *(f"autograd.functional.{name}" for name in AUTOGRAD.split()),
+    *(name for names in OTHERS.values() for name in names.split()),
 ]
