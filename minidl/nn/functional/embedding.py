@@ -132,7 +132,7 @@ def _check_rows(name: str, input: Tensor, weight: Tensor) -> None:
         raise RuntimeError(f"{name}: expected an input of int64 or int32, got {input.dtype}: use .long()")
     if weight.ndim != 2:
         raise RuntimeError(f"{name}: expected a table of shape (rows, features), got {weight.shape}")
-    numbers = input.array.view(f"u{input.dtype.itemsize}")  # a negative one is huge: a single look, which a GPU waits for
+    numbers = input.array.view(f"u{input.dtype.itemsize}")  # a negative one is huge: one look, for which a GPU waits
     if numbers.size and int(numbers.max()) >= len(weight):
         raise IndexError(
             f"{name}: expected numbers from 0 to {len(weight) - 1}, the rows of the table, got "
