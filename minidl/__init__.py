@@ -1,5 +1,7 @@
 """minidl: a deep-learning framework to read, to study and to work with, under PyTorch's names, on NumPy or CuPy."""
 
+from importlib import import_module as _import_module
+
 import numpy as _np
 
 from minidl import autograd, data, functional, linalg, nn, ops, optim, train, utils
@@ -74,3 +76,10 @@ uint8, bool = _np.dtype("uint8"), _np.dtype("bool")
 half, float, double, short, int, long = float16, float32, float64, int16, int32, int64
 finfo, iinfo = _np.finfo, _np.iinfo
 numel = Tensor.numel
+
+
+def __getattr__(name: str) -> object:
+    """`minidl.study` is imported when it is first asked for: programs that only train do without it."""
+    if name == "study":
+        return _import_module("minidl.study")
+    raise AttributeError(f"module 'minidl' has no attribute {name!r}")

@@ -49,14 +49,14 @@ RUNS = [
     Run("char_bigram", equal=1e-5, learns={"loss": (0, 1.8)}),  # from 2.7
     Run("char_mlp", equal=1e-3, learns={"train": (0, 1.75)}),  # 400 steps in float32
     Run("mnist_cnn", close={"accuracy": 0.05}, learns={"accuracy": (0.88, 1)}),
-    Run("mnist_rows", close={"accuracy": 0.07}, learns={"accuracy": (0.75, 1)}),
-    Run("vae", close={"loss": 8}, learns={"loss": (0, 200)}),  # from 540
+    Run("mnist_rows", close={"accuracy": 0.09}, learns={"accuracy": (0.75, 1)}),
+    Run("vae", close={"loss": 13}, learns={"loss": (0, 200)}),  # from 540
     *(
-        Run("language_model", ("--model", kind), close={"loss": 0.05}, learns={"loss": (0, 1.25)})  # from 2.97
-        for kind in ("RNN_TANH", "LSTM", "GRU", "Transformer")
+        Run("language_model", ("--model", kind), close={"loss": margin}, learns={"loss": (0, 1.25)})  # from 2.97
+        for kind, margin in {"RNN_TANH": 0.12, "LSTM": 0.03, "GRU": 0.02, "Transformer": 0.05}.items()
     ),
     *(
-        Run("char_rnn", ("--type", kind), close={"loss": 0.05}, learns={"loss": (0, 1.7)})  # from 2.7
+        Run("char_rnn", ("--type", kind), close={"loss": 0.04}, learns={"loss": (0, 1.7)})  # from 2.7
         for kind in ("rnn", "gru", "layer")
     ),
     Run("gpt", close={"loss": 0.06}, learns={"loss": (0, 1.5)}),  # from 2.6
@@ -75,8 +75,8 @@ for script, *arguments in json.loads(sys.argv[1]):
 """
 
 
-def environment(*path):
-    return {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(map(str, path))}
+def environment(path):
+    return os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": str(path)}
 
 
 @pytest.fixture(scope="module")

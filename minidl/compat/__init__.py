@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
+import numpy as np
+
 from minidl.compat.namespaces import install_as_torch as install_as_torch
 
 
@@ -24,7 +26,8 @@ def run_script(script: str, arguments: Sequence[str] = ()) -> None:
     install_as_torch()
     sys.argv = [script, *arguments]
     sys.path.insert(0, str(Path(script).resolve().parent))  # where Python looks for modules beside a script
-    runpy.run_path(script, run_name="__main__")
+    with np.errstate(all="ignore"):  # PyTorch does not warn of infinities
+        runpy.run_path(script, run_name="__main__")
 
 
 def traceback_of(error: BaseException, script: str) -> TracebackType | None:
@@ -32,7 +35,7 @@ def traceback_of(error: BaseException, script: str) -> TracebackType | None:
 
     It begins in the script, and where the error says what minidl lacks, it ends at the line that asks for it.
     """
-    entries = []
+    entries: list[TracebackType] = []
     entry = error.__traceback__
     while entry is not None:
         if entries or entry.tb_frame.f_code.co_filename == script:

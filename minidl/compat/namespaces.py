@@ -10,6 +10,7 @@ import importlib.machinery
 import sys
 from collections.abc import Iterable
 from difflib import get_close_matches
+from operator import methodcaller
 from types import ModuleType
 from typing import Any
 
@@ -52,12 +53,15 @@ class Namespace(ModuleType):
     def __getattr__(self, name: str) -> Any:
         if name == "__all__":  # for `from torch.nn import *`
             return [word for word in dir(self) if not word.startswith("_")]
-        for part in () if name.startswith("_") else self._parts:
+        if name.startswith("_"):
+            raise AttributeError(f"{self.__name__} has no {name}")
+        for part in self._parts:
             value = getattr(part, name, self)
             if value is not self and not isinstance(value, ModuleType):
                 setattr(self, name, value)  # found sooner the next time
                 return value
-        raise AttributeError(_refusal(f"{self.__name__}.{name}", name, dir(self)))
+        # With `name=`, or Python would add a guess of its own.
+        raise AttributeError(_refusal(f"{self.__name__}.{name}", name, dir(self)), name=name)
 
     def __dir__(self) -> list[str]:
         return sorted({*vars(self), *(name for part in self._parts for name in _words(part))})
@@ -91,7 +95,7 @@ def _modules() -> dict[str, Namespace]:
         "torch", minidl, **s.tensor_types,
         __version__="2.13.0+minidl", dtype=np.dtype, Size=tuple, inf=np.inf, nan=np.nan, pi=np.pi, e=np.e, newaxis=None,
         save=saving.save, load=saving.load, inference_mode=autograd.inference_mode, Generator=s.Generator,
-        clone=minidl.ops.operators.METHODS["clone"], detach=minidl.Tensor.detach, compile=s.itself, autocast=s.autocast,
+        clone=methodcaller("clone"), detach=methodcaller("detach"), compile=s.itself, autocast=s.autocast,
         bfloat16=s.Lacking("torch.bfloat16"), set_default_device=s.set_default_device,
         set_default_tensor_type=lambda kind: minidl.set_default_dtype(kind.dtype),
         **dict.fromkeys(["set_num_threads", "set_num_interop_threads", "use_deterministic_algorithms",

@@ -26,7 +26,7 @@ class SummaryWriter:
     def __init__(self, log_dir: str | os.PathLike[str] | None = None, comment: str = "", **options: Any) -> None:
         self.log_dir = str(log_dir or Path("runs") / (time.strftime("%b%d_%H-%M-%S") + comment))
         Path(self.log_dir).mkdir(parents=True, exist_ok=True)
-        self._file = Path(self.log_dir, "scalars.csv").open("a", newline="")
+        self._file = Path(self.log_dir, "scalars.csv").open("a", newline="")  # noqa: SIM115 (close() closes it)
         self._rows = csv.writer(self._file)
         self._start = time.perf_counter()
         if not self._file.tell():

@@ -120,7 +120,7 @@ def make_grid(
     >>> make_grid(minidl.ones(3, 1, 4, 4), nrow=2).shape
     (3, 14, 14)
     """
-    images = np.stack([np.asarray(x) for x in tensor]) if isinstance(tensor, list) else tensor.detach().cpu().array
+    images: Any = np.stack([np.asarray(x) for x in tensor]) if isinstance(tensor, list) else tensor.detach().cpu().array
     images = images.reshape((1,) * (4 - images.ndim) + images.shape)
     images = np.repeat(images, 3, axis=1) if images.shape[1] == 1 else images
     if normalize:
