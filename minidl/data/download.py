@@ -8,10 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Sequence
-from http.client import HTTPException, HTTPResponse
 from pathlib import Path
-from urllib.error import HTTPError
-from urllib.request import Request, urlopen
 
 ATTEMPTS = 3  # at each address, each going on where the one before it broke off
 CHUNK = 1 << 16  # bytes
@@ -30,6 +27,9 @@ def fetch(path: Path, addresses: Sequence[str], sha256: str) -> None:
     Until then it is called `path`.part, which a later call goes on with.  RuntimeError says what went wrong at each
     address.
     """
+    from http.client import HTTPException
+    from urllib.error import HTTPError
+
     path.parent.mkdir(parents=True, exist_ok=True)
     part, failures = path.with_name(path.name + ".part"), []
     for address in addresses:
@@ -58,12 +58,15 @@ def fetch(path: Path, addresses: Sequence[str], sha256: str) -> None:
 
 def _go_on(part: Path, address: str) -> None:
     """Append to `part` what is still missing; ConnectionError if the connection breaks before the end."""
+    from urllib.error import HTTPError
+    from urllib.request import Request, urlopen
+
     from tqdm import tqdm
 
     have = part.stat().st_size if part.exists() else 0
     request = Request(address, headers={"Range": f"bytes={have}-"} if have else {})
     try:
-        response: HTTPResponse = urlopen(request, timeout=30)
+        response = urlopen(request, timeout=30)
     except HTTPError as error:
         if error.code == 416 and have:  # nothing is missing
             return

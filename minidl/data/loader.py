@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from minidl import backend
 from minidl.data.dataset import draw
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 from minidl.data.sampler import BatchSampler
 
 
@@ -119,6 +121,8 @@ class DataLoader:
 
     def _made_ahead(self) -> Iterator[Any]:
         """The batches in their order, made by threads while those before them are used."""
+        from concurrent.futures import ThreadPoolExecutor
+
         with ThreadPoolExecutor(self.num_workers) as pool:
             waiting: deque[Future[Any]] = deque()
             try:
