@@ -59,8 +59,7 @@ RUNS = [
         Run("char_rnn", ("--type", kind), close={"loss": 0.04}, learns={"loss": (0, 1.7)})  # from 2.7
         for kind in ("rnn", "gru", "layer")
     ),
-    Run("gpt", close={"loss": 0.06}, learns={"loss": (0, 1.5)}),  # from 2.6
-    Run("gpt", ("--flash",), close={"loss": 0.06}, learns={"loss": (0, 1.5)}),
+    Run("gpt", close={"loss": 0.07}, learns={"loss": (0, 1.5)}),  # from 2.6
 ]
 
 # Run by PyTorch's Python: all the scripts in one process, for importing torch takes longer than most of them.
@@ -134,4 +133,4 @@ def test_every_script_is_run_and_is_short():
     scripts = {path.stem: len(path.read_text("utf-8").splitlines()) for path in SCRIPTS.glob("*.py")}
     del scripts["conftest"]
     assert set(scripts) == {run.script for run in RUNS}
-    assert all(lines <= 200 for lines in scripts.values())
+    assert all(lines <= 170 for lines in scripts.values())

@@ -111,7 +111,7 @@ def _modules() -> dict[str, Namespace]:
     alone = dict(is_available=s.no, is_initialized=s.no)
     modules = [
         torch,
-        Namespace("torch.nn", nn),
+        Namespace("torch.nn", nn, **s.lacking("torch.nn", "DataParallel")),
         Namespace("torch.nn.functional", nn.functional),
         Namespace("torch.nn.init", nn.init),
         Namespace("torch.nn.modules", nn),

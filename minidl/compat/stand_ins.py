@@ -157,13 +157,16 @@ def set_default_device(device: Any) -> None:
 
 
 class Lacking:
-    """Something that scripts import or list, though they may not come to use it: it fails when it is used."""
+    """Something that scripts import, list or ask isinstance() for, though they may not use it: that is what fails."""
 
     def __init__(self, path: str) -> None:
         self.path = path
 
     def __call__(self, *arguments: Any, **options: Any) -> Any:
         raise RuntimeError(f"minidl has no {self.path}: it computes in one process")
+
+    def __instancecheck__(self, x: Any) -> bool:
+        return False
 
     def __repr__(self) -> str:
         return f"{self.path}, which minidl does not have"
