@@ -73,9 +73,10 @@ def test_a_script_runs_beside_its_modules_with_its_arguments(torch, tmp_path, ca
 def test_a_second_installation_changes_nothing_and_one_after_torch_is_refused(torch, monkeypatch):
     install_as_torch()
     assert sys.modules["torch"] is torch
-    monkeypatch.setitem(sys.modules, "torch", ModuleType("torch"))
-    with pytest.raises(RuntimeError, match="imported already"):
-        install_as_torch()
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "torch", ModuleType("torch"))
+        with pytest.raises(RuntimeError, match="imported already"):
+            install_as_torch()
 
 
 def test_a_namespace_shows_words_and_no_modules_of_minidls_own(torch):
@@ -147,6 +148,22 @@ def test_switches_may_be_set_and_mixed_precision_changes_nothing(torch):
     scaler.step(optimizer)
     scaler.update()
     assert weight.item() == 0 and scaler.get_scale() == 1.0
+
+
+def test_a_loader_takes_no_more_of_a_sampler_than_it_is_asked_for(torch):
+    data = torch.utils.data
+    dataset = data.TensorDataset(torch.arange(5))
+    sampler = data.RandomSampler(dataset, replacement=True, num_samples=10**10)
+    loader = data.DataLoader(dataset, sampler=sampler, batch_size=20, num_workers=1, pin_memory=True)
+    ((first,), (second,)) = (batch for batch, _ in zip(loader, range(2), strict=False))
+    assert first.shape == second.shape == (20,) and set(first.tolist() + second.tolist()) == set(range(5))
+    assert len(loader) == 5 * 10**8 and data.default_collate([(1, 2.0)])[0].tolist() == [1]
+
+
+def test_one_device_is_no_data_parallel(torch):
+    assert not isinstance(nn.Linear(1, 1), torch.nn.DataParallel)
+    with pytest.raises(RuntimeError, match=r"no torch\.nn\.DataParallel: it computes in one"):
+        torch.nn.DataParallel(nn.Linear(1, 1))
 
 
 def test_compile_and_pinned_memory_are_the_thing_itself(torch):

@@ -13,6 +13,7 @@ import minidl
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 ONE_EPOCH = {"loop_by_hand", "gan", "mnist_cnn", "mnist_mlp", "mnist_rnn", "names_transformer", "vae"}
+ONE_EPOCH_AND_SEED = {"adam_or_momentum"}
 TEN_STEPS = {"char_lstm"}  # the others are quick as they are
 BLOCKS = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE | re.DOTALL)
 
@@ -23,8 +24,10 @@ def run(example, folder, *first_on_path):
     # One thread: where other programs are busy, the threads of BLAS wait for each other most of the time.
     environment = {**os.environ, "PYTHONPATH": path, "MPLBACKEND": "Agg", "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-W", "error", example, "--out", folder / "out" / "picture.png"]
-    if example.stem in ONE_EPOCH:
+    if example.stem in ONE_EPOCH | ONE_EPOCH_AND_SEED:
         command += ["--epochs", "1"]
+    if example.stem in ONE_EPOCH_AND_SEED:
+        command += ["--seeds", "1"]
     if example.stem in TEN_STEPS:
         command += ["--steps", "10"]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)

@@ -89,9 +89,9 @@ class _Refusing(importlib.abc.MetaPathFinder):
             raise ModuleNotFoundError(_refusal(fullname, name, dir(sys.modules[parent]) if parent else ()))
 
 
-def _modules() -> dict[str, Namespace]:
-    """Every module that `import` finds, by its full name."""
-    torch = Namespace(
+def _torch() -> Namespace:
+    """The module torch itself: minidl's names, and those that only PyTorch's scripts need."""
+    return Namespace(
         "torch", minidl, **s.tensor_types,
         __version__="2.13.0+minidl", dtype=np.dtype, Size=tuple, inf=np.inf, nan=np.nan, pi=np.pi, e=np.e, newaxis=None,
         save=saving.save, load=saving.load, inference_mode=autograd.inference_mode, Generator=s.Generator,
@@ -101,6 +101,10 @@ def _modules() -> dict[str, Namespace]:
         **dict.fromkeys(["set_num_threads", "set_num_interop_threads", "use_deterministic_algorithms",
                          "set_float32_matmul_precision"], s.nothing), get_num_threads=lambda: 1,
     )  # fmt: skip
+
+
+def _modules() -> dict[str, Namespace]:
+    """Every module that `import` finds, by its full name."""
     cuda = dict(
         s.cuda_tensor_types, is_available=s.cuda_is_available, device_count=lambda: int(s.cuda_is_available()),
         manual_seed=minidl.manual_seed, manual_seed_all=minidl.manual_seed, is_bf16_supported=s.no,
@@ -110,7 +114,7 @@ def _modules() -> dict[str, Namespace]:
     loading = dict(default_collate=data.dataset.collate, get_worker_info=s.nothing)
     alone = dict(is_available=s.no, is_initialized=s.no)
     modules = [
-        torch,
+        _torch(),
         Namespace("torch.nn", nn, **s.lacking("torch.nn", "DataParallel")),
         Namespace("torch.nn.functional", nn.functional),
         Namespace("torch.nn.init", nn.init),

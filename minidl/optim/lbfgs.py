@@ -6,6 +6,7 @@ Letters:  x all weights as one vector   g gradient   d direction   t length of t
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
@@ -14,6 +15,7 @@ import numpy as np
 
 from minidl import backend
 from minidl.backend import Array
+from minidl.optim.explain import Explanation, Walk, place
 from minidl.optim.line_search import Point, strong_wolfe
 from minidl.optim.optimizer import Group, Optimizer
 
@@ -151,6 +153,24 @@ class LBFGS(Optimizer):
     def preview(self, param: Any) -> dict[str, Any]:
         """TypeError: where a step of L-BFGS ends is known only when `closure` has been called along the way."""
         raise TypeError("LBFGS has no preview: its step calls the closure at several places to find out where to go")
+
+    def explain(self, param: Any, index: int | tuple[int, ...] = 0) -> Explanation:
+        """The direction of the next step for one entry of `param`, to be printed; nothing is changed.
+
+        Each line that finds it is shown with the numbers put in.  How far the step goes along it is not known before.
+        """
+        group, ids = self.param_groups[0], [id(p) for p in self.param_groups[0]["params"]]
+        if id(param) not in ids:
+            raise ValueError("a tensor that this optimizer was not given: it is in none of its param_groups")
+        i, g, shape = ids.index(id(param)), self._gradient(), param.array.shape
+        where = place(index, shape)
+        start = sum(p.array.size for p in group["params"][:i])
+        twin, n = copy.copy(self), self._memory.get("n_iter", 0) + 1
+        twin._memory = {**self._memory, "n_iter": n}
+        walk = Walk(g.shape, (start + int(np.ravel_multi_index(where, shape)) if shape else start,))
+        walk.run(partial(twin._direction, g, group["history_size"]), name="d")
+        title = f"LBFGS, direction of step {n}, parameter {i} of group 0, entry {list(where)}"
+        return Explanation(title, {"g": walk.entry(g)}, walk.lines)
 
     # -- state
 

@@ -14,6 +14,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from minidl import backend
+from minidl.backend import Array
+from minidl.optim.explain import Explanation, explain
 from minidl.optim.flat import Flat, Parameter, arrange, places
 from minidl.optim.runner import Rule, Update
 
@@ -84,6 +86,7 @@ class Optimizer:
         self.param_groups: list[Group] = []
         self._flats: list[list[Flat]] = []  # for each group, one for each dtype and device in it
         self._updates: dict[Any, Update] = {}
+        self.watchers: list[Callable[..., None]] = []  # told of every part of a step before it is taken
         groups = given if isinstance(given[0], dict) else [{"params": given}]
         self._add([self._checked_group(group, k) for k, group in enumerate(groups)])
 
@@ -202,7 +205,10 @@ class Optimizer:
                 for letter in update.memory:
                     flat.remember(letter, self.start(group, letter))
                 kept = {letter: float(value) for letter, value in self.keep(letters).items()}
-                flat.apply(update, self._numbers(update, letters), grads, first, last, kept)
+                numbers = self._numbers(update, letters)
+                for watch in self.watchers:
+                    watch(flat, update, numbers, grads, first, last)
+                flat.apply(update, numbers, grads, first, last, kept)
         return loss
 
     def preview(self, param: Any) -> dict[str, Any]:
@@ -211,28 +217,40 @@ class Optimizer:
         `w` is what the weights will be (on the CPU bit for bit), `rate` the effective learning rate of each
         weight; the others are those of the rule.  ValueError if `param` has no gradient, or is not optimized here.
         """
-        for k, group in enumerate(self.param_groups):
-            for flat in self._settled(k):
-                for i, p in enumerate(flat.params):
-                    if p is param:
-                        return self._preview(group, flat, i)
-        raise ValueError("preview of a tensor that this optimizer was not given: it is in none of its param_groups")
+        _, update, xp, given, numbers = self._next(param)
+        results, w = update(xp, *given, **numbers), param.array
+        for letter in ("w", *update.memory):  # in the dtype in which they will be kept
+            results[letter] = xp.asarray(results[letter], dtype=w.dtype)
+        return {name: xp.broadcast_to(xp.asarray(value, dtype=getattr(value, "dtype", w.dtype)), w.shape).copy()
+                for name, value in results.items()}  # fmt: skip
 
-    def _preview(self, group: Group, flat: Flat, i: int) -> dict[str, Any]:
-        g = flat.gradient(i)
+    def explain(self, param: Any, index: int | tuple[int, ...] = 0) -> Explanation:
+        """The next step of one entry of `param`, to be printed: each line of the rule with the numbers put in.
+
+        `index` is a tuple, or a number that counts the entries row by row; nothing is changed.  ValueError as in
+        `preview`, IndexError if there is no such entry.
+        """
+        return explain(*self._next(param), index)
+
+    def _next(self, param: Any) -> tuple[str, Update, Any, list[Array], dict[str, float]]:
+        """The next step of `param`: its name, and what it is made of; [w, g, *memory] are copies."""
+        found = [(group, flat, i) for k, group in enumerate(self.param_groups) for flat in self._settled(k)
+                 for i, p in enumerate(flat.params) if p is param]  # fmt: skip
+        if not found:
+            raise ValueError("a tensor that this optimizer was not given: it is in none of its param_groups")
+        ((group, flat, i),) = found
+        g, t = flat.gradient(i), flat.steps[i] + 1
         if g is None:
             raise ValueError(f"{flat.labels[i]} has no gradient yet: call backward() first")
-        update, xp, w = self._update(group, flat.steps[i] + 1), flat.xp, flat.arrays[i]
+        update, xp, w = self._update(group, t), flat.xp, flat.arrays[i]
         memory = [
             flat.part(flat.memory[letter], i).copy() if letter in flat.memory
             else xp.full_like(w, self.start(group, letter))
             for letter in update.memory
         ]  # fmt: skip
-        results = update(xp, w.copy(), g.copy(), *memory, **self._numbers(update, self._letters(group, flat, i)))
-        for letter in ("w", *update.memory):  # in the dtype in which they will be kept
-            results[letter] = xp.asarray(results[letter], dtype=w.dtype)
-        return {name: xp.broadcast_to(xp.asarray(value, dtype=getattr(value, "dtype", w.dtype)), w.shape).copy()
-                for name, value in results.items()}  # fmt: skip
+        title = f"{type(self).__name__}, step {t} of {flat.labels[i]}"
+        numbers = self._numbers(update, self._letters(group, flat, i))
+        return title, update, xp, [w.copy(), g.copy(), *memory], numbers
 
     def _update(self, group: Group, t: int = 1) -> Update:
         decay = ""

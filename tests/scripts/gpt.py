@@ -1,4 +1,4 @@
-"""A small GPT on characters: causal attention by hand, groups of weights with and without decay, top-k sampling."""
+"""A small GPT on characters: attention by hand and in one function, weights with and without decay, top-k sampling."""
 
 import argparse
 import inspect
@@ -19,16 +19,15 @@ class GPTConfig:
     n_head: int = 2
     n_embd: int = 32
     dropout: float = 0.1
-    flash: bool = False
 
 
 class CausalSelfAttention(nn.Module):
-    def __init__(self, config):
+    def __init__(self, config, flash):
         super().__init__()
         self.c_attn = nn.Linear(config.n_embd, 3 * config.n_embd)
         self.c_proj = nn.Linear(config.n_embd, config.n_embd)
         self.attn_dropout = nn.Dropout(config.dropout)
-        self.n_head, self.flash, self.dropout = config.n_head, config.flash, config.dropout
+        self.n_head, self.flash, self.dropout = config.n_head, flash, config.dropout
         size = config.block_size
         self.register_buffer("bias", torch.tril(torch.ones(size, size)).view(1, 1, size, size))
 
@@ -47,9 +46,9 @@ class CausalSelfAttention(nn.Module):
 
 
 class Block(nn.Module):
-    def __init__(self, config):
+    def __init__(self, config, flash):
         super().__init__()
-        self.ln_1, self.attn = nn.LayerNorm(config.n_embd), CausalSelfAttention(config)
+        self.ln_1, self.attn = nn.LayerNorm(config.n_embd), CausalSelfAttention(config, flash)
         self.ln_2 = nn.LayerNorm(config.n_embd)
         self.mlp = nn.ModuleDict(
             dict(
@@ -72,7 +71,7 @@ class GPT(nn.Module):
         self.config = config
         self.wte = nn.Embedding(config.vocab_size, config.n_embd)
         self.wpe = nn.Embedding(config.block_size, config.n_embd)
-        self.h = nn.ModuleList([Block(config) for _ in range(config.n_layer)])
+        self.h = nn.ModuleList([Block(config, flash=i % 2 == 1) for i in range(config.n_layer)])
         self.ln_f = nn.LayerNorm(config.n_embd)
         self.lm_head = nn.Linear(config.n_embd, config.vocab_size, bias=False)
         self.wte.weight = self.lm_head.weight  # one matrix for both ends
@@ -119,7 +118,6 @@ class GPT(nn.Module):
 
 
 parser = argparse.ArgumentParser()
-parser.add_argument("--flash", action="store_true", help="attention in one function")
 parser.add_argument("--seed", type=int, default=1337)
 args = parser.parse_args()
 torch.manual_seed(args.seed)
@@ -130,7 +128,7 @@ chars = sorted(set(text))
 stoi, itos = {ch: i for i, ch in enumerate(chars)}, dict(enumerate(chars))
 data = torch.tensor([stoi[c] for c in text], dtype=torch.long)
 train_data, val_data = data[: int(0.9 * len(data))], data[int(0.9 * len(data)) :]
-config = GPTConfig(vocab_size=len(chars), flash=args.flash)
+config = GPTConfig(vocab_size=len(chars))
 model = GPT(config)
 optimizer = model.configure_optimizers(weight_decay=0.1, learning_rate=3e-3)
 
