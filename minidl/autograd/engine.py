@@ -154,6 +154,8 @@ def _promoted(out: Array, arrays: Sequence[Any]) -> Array:
 
     NumPy lets a float64 scalar or 0-d array widen a float32 array, and makes float64 of integers and float32.
     """
+    if out.dtype.kind == "c":
+        raise TypeError("a tensor holds real numbers or booleans, and this result is complex")
     if out.dtype.kind != "f":
         return out
     floats = [x for x in arrays if _module_of(type(x)) and x.dtype.kind == "f"]

@@ -89,6 +89,9 @@ def _filling(draw: Callable[..., Tensor]) -> Callable[..., Tensor]:
     return lambda x, *parameters, **named: _copy_(x, draw(x, *parameters, **named))
 
 
+DTYPES = {f"{kind}{bits}" for kind in ("int", "float") for bits in (8, 16, 32, 64)} - {"float8"} | {"uint8", "bool"}
+
+
 def _to(x: Tensor, *where: Any, device: Any = None, dtype: Any = None, non_blocking: bool = False,
         copy: bool = False) -> Tensor:  # fmt: skip
     """x on another device, in another dtype, or both: `x.to("cuda")`, `x.to(minidl.float64)`, `x.to(other)`.
@@ -101,6 +104,8 @@ def _to(x: Tensor, *where: Any, device: Any = None, dtype: Any = None, non_block
             device, dtype = target.device, target.dtype
         elif isinstance(target, str) and target.partition(":")[0] in ("cpu", "cuda", "gpu"):
             device = target
+        elif isinstance(target, str) and target not in DTYPES:
+            raise RuntimeError(f'to: expected a device such as "cpu" or a dtype such as minidl.float32, got {target!r}')
         else:
             dtype = target
     if dtype is not None and x.dtype != dtype:

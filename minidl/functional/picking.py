@@ -102,6 +102,8 @@ def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
 
 def _entries(name: str, input: Tensor, dim: int, index: Tensor, source: Any = None) -> tuple[Any, Any]:
     """The index of input[i, j, index[i, j, k]] (for dim=2), and the part of the source that belongs there."""
+    if input.ndim == 1:  # a number is taken as if it had one dimension
+        index, source = (x.reshape(1) if isinstance(x, Tensor) and not x.ndim else x for x in (index, source))
     dim, given = dim_of(dim, input.ndim), isinstance(source, Tensor)
     room = input.shape[:dim] + (max(index.shape, default=0),) + input.shape[dim + 1 :]
     for shape in (room, source.shape) if given else (room,):
@@ -122,7 +124,7 @@ def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
     tensor([[2],
             [3]])
     """
-    return indexing.take(input, index=_entries("gather", input, dim, index)[0])
+    return indexing.take(input, index=_entries("gather", input, dim, index)[0]).reshape(index.shape)
 
 
 @along

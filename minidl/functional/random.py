@@ -47,6 +47,8 @@ def randint(low: int = 0, high: Any = None, size: Any = None, *, generator: Gene
     if isinstance(high, (tuple, list)):
         low, high, size = 0, low, high
     low, high = (0, low) if high is None else (low, high)
+    if not isinstance(size, (tuple, list)):
+        raise TypeError(f"randint: expected a size such as (2, 3), got {size!r}")
     kind = np.int64 if np.dtype(dtype).kind == "f" else dtype
     return made(random_stream(generator).integers, low, high, tuple(size), kind, dtype=dtype, **how)
 

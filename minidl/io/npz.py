@@ -63,6 +63,8 @@ def load(f: str | os.PathLike[str] | BinaryIO, map_location: Any = "cpu", *, wei
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             names = archive.namelist()
+            if any(name.endswith("data.pkl") for name in names):
+                raise ValueError("it is PyTorch's format, a pickle, which minidl never opens")
             structure = json.loads(archive.read(_STRUCTURE)) if _STRUCTURE in names else None
             arrays = {name.removesuffix(".npy"): _read(archive, name) for name in names if name != _STRUCTURE}
             device = map_location or "cpu"

@@ -1,9 +1,9 @@
 """Optimizers: how the gradient changes the weights.
 
 `descent` holds gradient descent, momentum and averaging, `adaptive` the methods with a rate for each weight from
-AdaGrad to AdamW, `adam_family` variants of Adam, `signs` what looks only at signs, `muon` and `lbfgs` what looks at
-matrices and at curvature.  `optimizer` is what they share, `flat` and `runner` make their steps fast;
-`lr_scheduler` and `swa_utils` are used beside an optimizer.  PyTorch's options `foreach`, `fused` and `capturable` are
+AdaGrad to AdamW, `adam_family` variants of Adam, `signs` what looks only at signs, `lbfgs` what looks at curvature.
+`optimizer` is what they share, `flat` and `runner` make their steps fast; `lr_scheduler` and `swa_utils` are used
+beside an optimizer.  PyTorch's options `foreach`, `fused` and `capturable` are
 accepted and change nothing: every step is fused.
 """
 
@@ -16,9 +16,8 @@ from minidl.optim.adam_family import Adamax, NAdam, RAdam
 from minidl.optim.adaptive import Adadelta, Adagrad, Adam, AdamW, RMSprop
 from minidl.optim.descent import ASGD, SGD, Momentum, Nesterov
 from minidl.optim.lbfgs import LBFGS
-from minidl.optim.muon import Muon
 from minidl.optim.optimizer import Optimizer
-from minidl.optim.signs import Lion, Rprop
+from minidl.optim.signs import Lion, Muon, Rprop
 
 __all__ = [
     "ASGD", "LBFGS", "SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "Lion", "Momentum", "Muon", "NAdam",
@@ -26,13 +25,10 @@ __all__ = [
 ]  # fmt: skip
 
 # The classical line, in the order in which each fixes a fault of an earlier one; then its branches.
-by_name: dict[str, type[Optimizer]] = {
-    kind.__name__.lower(): kind
-    for kind in (
-        SGD, Momentum, Nesterov, Adagrad, RMSprop, Adadelta, Adam, AdamW,
-        ASGD, Rprop, Adamax, NAdam, RAdam, Lion, Muon, LBFGS,
-    )
-}  # fmt: skip
+by_name: dict[str, type[Optimizer]] = {kind.__name__.lower(): kind for kind in (
+    SGD, Momentum, Nesterov, Adagrad, RMSprop, Adadelta, Adam, AdamW,
+    ASGD, Rprop, Adamax, NAdam, RAdam, Lion, Muon, LBFGS,
+)}  # fmt: skip
 
 
 def describe() -> list[dict[str, str]]:
@@ -50,6 +46,6 @@ def describe() -> list[dict[str, str]]:
         doc = kind.__doc__ or ""
         labelled = re.findall(r"^ *(Fixes|Strengths|Weaknesses|Use when): (.*)$", doc, re.MULTILINE)
         source = re.findall(r"\((.*?)\)", doc)[0]
-        row = {"name": name, "source": source, **{label.lower(): text for label, text in labelled}}
-        rows.append(row | {"recommended lr": f"{kind.recommended_lr:g}"})
+        said = {label.lower(): text for label, text in labelled}
+        rows.append({"name": name, "source": source, **said, "recommended lr": f"{kind.recommended_lr:g}"})
     return rows

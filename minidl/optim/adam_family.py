@@ -42,8 +42,7 @@ class Adamax(Optimizer):
         weight_decay: float = 0, foreach: bool | None = None, *, maximize: bool = False, differentiable: bool = False,
         capturable: bool = False,
     ) -> None:  # fmt: skip
-        options = dict(lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, maximize=maximize)
-        super().__init__(params, options, differentiable)
+        super().__init__(params, locals())
 
     @staticmethod
     def rule(xp, w, g, m, u, *, t, lr, b1, b2, eps):
@@ -74,6 +73,7 @@ class NAdam(Optimizer):
 
     recommended_lr = 0.002
     state_names: ClassVar[dict[str, str | None]] = {"m": "exp_avg", "v": "exp_avg_sq", "product": "mu_product"}
+    starts: ClassVar[dict[str, str | float]] = {"product": 1.0}
     kept = ("product",)
 
     def __init__(
@@ -81,9 +81,7 @@ class NAdam(Optimizer):
         weight_decay: float = 0, momentum_decay: float = 4e-3, decoupled_weight_decay: bool = False, *,
         foreach: bool | None = None, maximize: bool = False, capturable: bool = False, differentiable: bool = False,
     ) -> None:  # fmt: skip
-        options = dict(lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, momentum_decay=momentum_decay)
-        options |= dict(decoupled_weight_decay=decoupled_weight_decay, maximize=maximize)
-        super().__init__(params, options, differentiable)
+        super().__init__(params, locals())
 
     @staticmethod
     def rule(xp, w, g, m, v, *, t, lr, b1, b2, mu, mu_next, product, eps):
@@ -93,9 +91,6 @@ class NAdam(Optimizer):
         v_hat = v / (1 - b2**t)
         rate = lr / (xp.sqrt(v_hat) + eps)
         return dict(w=w - rate * m_hat, m=m, v=v, m_hat=m_hat, v_hat=v_hat, rate=rate)
-
-    def start(self, group: Group, letter: str) -> float:
-        return 1.0 if letter == "product" else 0.0
 
     def letters(self, group: Group, t: int) -> dict[str, Any]:
         b1, psi = group["betas"][0], group["momentum_decay"]
@@ -130,8 +125,7 @@ class RAdam(Optimizer):
         weight_decay: float = 0, decoupled_weight_decay: bool = False, *, foreach: bool | None = None,
         maximize: bool = False, capturable: bool = False, differentiable: bool = False,
     ) -> None:  # fmt: skip
-        options = dict(lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, maximize=maximize)
-        super().__init__(params, {**options, "decoupled_weight_decay": decoupled_weight_decay}, differentiable)
+        super().__init__(params, locals())
 
     @staticmethod
     def rule(xp, w, g, m, v, *, t, lr, b1, b2, r, eps):

@@ -41,24 +41,20 @@ class Adagrad(Optimizer):
 
     recommended_lr = 0.03
     state_names: ClassVar[dict[str, str | None]] = {"s": "sum"}
+    starts: ClassVar[dict[str, str | float]] = {"s": "initial_accumulator_value"}
 
     def __init__(
         self, params: Iterable[Any], lr: float = 1e-2, lr_decay: float = 0, weight_decay: float = 0,
         initial_accumulator_value: float = 0, eps: float = 1e-10, foreach: bool | None = None, *,
         maximize: bool = False, differentiable: bool = False, fused: bool | None = None,
     ) -> None:  # fmt: skip
-        options = dict(lr=lr, lr_decay=lr_decay, eps=eps, weight_decay=weight_decay, maximize=maximize)
-        options["initial_accumulator_value"] = initial_accumulator_value
-        super().__init__(params, options, differentiable)
+        super().__init__(params, locals())
 
     @staticmethod
     def rule(xp, w, g, s, *, t, lr, lr_decay, eps):
         s = s + g * g  # every squared gradient so far
         rate = lr / (1 + (t - 1) * lr_decay) / (xp.sqrt(s) + eps)
         return dict(w=w - rate * g, s=s, rate=rate)
-
-    def start(self, group: Group, letter: str) -> float:
-        return float(group["initial_accumulator_value"])
 
 
 class RMSprop(Optimizer):
@@ -89,8 +85,7 @@ class RMSprop(Optimizer):
         weight_decay: float = 0, momentum: float = 0, centered: bool = False, capturable: bool = False,
         foreach: bool | None = None, maximize: bool = False, differentiable: bool = False,
     ) -> None:  # fmt: skip
-        options = dict(lr=lr, momentum=momentum, alpha=alpha, eps=eps, centered=centered, weight_decay=weight_decay)
-        super().__init__(params, {**options, "maximize": maximize}, differentiable)
+        super().__init__(params, locals())
 
     @staticmethod
     def rule(xp, w, g, s, *, lr, rho, eps):
@@ -155,8 +150,7 @@ class Adadelta(Optimizer):
         self, params: Iterable[Any], lr: float = 1.0, rho: float = 0.9, eps: float = 1e-6, weight_decay: float = 0,
         foreach: bool | None = None, *, capturable: bool = False, maximize: bool = False, differentiable: bool = False,
     ) -> None:  # fmt: skip
-        options = dict(lr=lr, rho=rho, eps=eps, weight_decay=weight_decay, maximize=maximize)
-        super().__init__(params, options, differentiable)
+        super().__init__(params, locals())
 
     @staticmethod
     def rule(xp, w, g, s, u, *, lr, rho, eps):
@@ -199,8 +193,7 @@ class Adam(Optimizer):
         capturable: bool = False, differentiable: bool = False, fused: bool | None = None,
         decoupled_weight_decay: bool = False,
     ) -> None:  # fmt: skip
-        options = dict(lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, amsgrad=amsgrad, maximize=maximize)
-        super().__init__(params, {**options, "decoupled_weight_decay": decoupled_weight_decay}, differentiable)
+        super().__init__(params, locals())
 
     @staticmethod
     def rule(xp, w, g, m, v, *, t, lr, b1, b2, eps):

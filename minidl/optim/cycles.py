@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from itertools import pairwise
 from typing import Any
 
 from minidl.optim.optimizer import Group, Optimizer
@@ -42,9 +43,8 @@ class CosineAnnealingWarmRestarts(LRScheduler):
             raise ValueError(f"T_0 and T_mult must be whole numbers from 1, got {T_0} and {T_mult}")
         if not isinstance(eta_min, (int, float)):
             raise ValueError(f"eta_min must be a number, got {eta_min!r}")
-        self.T_0 = self.T_i = T_0
+        self.T_0, self.T_i, self.T_mult, self.eta_min = T_0, T_0, T_mult, eta_min
         self.T_cur: float = last_epoch
-        self.T_mult, self.eta_min = T_mult, eta_min
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[float]:
@@ -66,16 +66,22 @@ class CosineAnnealingWarmRestarts(LRScheduler):
 
 
 class _MomentumLR(LRScheduler):
-    """Base of schedules that move the momentum, too (of Adam and its kin β₁), between `base_` and `max_momentum`."""
+    """Base of schedules that move the momentum, too (of Adam and its kin β₁): `momenta` are the lowest and the highest.
 
-    def _start_momentum(self, optimizer: Optimizer, base_momentum: Any, max_momentum: Any, last_epoch: int) -> None:
-        if not {"momentum", "betas"} & set(optimizer.defaults):
-            raise ValueError(f"{type(optimizer).__name__} has no momentum: use cycle_momentum=False")
-        self.base_momentums = for_groups(optimizer, "base_momentum", base_momentum)
-        self.max_momentums = for_groups(optimizer, "max_momentum", max_momentum)
+    `starts` holds what is written into the groups at first: by name, one value for each group.
+    """
+
+    def __init__(self, optimizer: Optimizer, last_epoch: int, momenta: tuple | None, **starts: list[float]) -> None:
+        self.cycle_momentum = momenta is not None
+        if momenta is not None:
+            if not {"momentum", "betas"} & set(optimizer.defaults):
+                raise ValueError(f"{type(optimizer).__name__} has no momentum: use cycle_momentum=False")
+            self.base_momentums = starts["base_momentum"] = for_groups(optimizer, "base_momentum", momenta[0])
+            self.max_momentums = starts["max_momentum"] = for_groups(optimizer, "max_momentum", momenta[1])
         if last_epoch == -1:
-            for group, low, high in zip(optimizer.param_groups, self.base_momentums, self.max_momentums, strict=True):
-                group.update(base_momentum=low, max_momentum=high)
+            for i, group in enumerate(optimizer.param_groups):
+                group.update({name: values[i] for name, values in starts.items()})
+        super().__init__(optimizer, last_epoch)
 
     @staticmethod
     def _set_momentum(group: Group, value: float) -> None:
@@ -113,41 +119,32 @@ class OneCycleLR(_MomentumLR):
         if not all(isinstance(n, int) and n > 0 for n in counts):
             raise ValueError("total_steps, or epochs and steps_per_epoch, must be given, as whole numbers from 1")
         if anneal_strategy not in ("cos", "linear") or not isinstance(pct_start, float) or not 0 <= pct_start <= 1:
-            raise ValueError(
-                'expected anneal_strategy "cos" or "linear" and a pct_start from 0.0 to 1.0, got '
-                f"{anneal_strategy!r} and {pct_start!r}"
-            )
+            got = f"{anneal_strategy!r} and {pct_start!r}"
+            raise ValueError(f'expected anneal_strategy "cos" or "linear" and a pct_start from 0.0 to 1.0, got {got}')
         self.total_steps, self._anneal_func_type = math.prod(counts), anneal_strategy
-        self.pct_start, self.three_phase, self.cycle_momentum = pct_start, three_phase, cycle_momentum
-        max_lrs = for_groups(optimizer, "max_lr", max_lr)
-        if last_epoch == -1:
-            for group, high in zip(optimizer.param_groups, max_lrs, strict=True):
-                group.update(initial_lr=high / div_factor, max_lr=high, min_lr=high / div_factor / final_div_factor)
-        if cycle_momentum:
-            self._start_momentum(optimizer, base_momentum, max_momentum, last_epoch)
-        super().__init__(optimizer, last_epoch)
+        self.pct_start, self.three_phase = pct_start, three_phase
+        highest = for_groups(optimizer, "max_lr", max_lr)
+        first = [rate / div_factor for rate in highest]
+        rates = dict(initial_lr=first, max_lr=highest, min_lr=[rate / final_div_factor for rate in first])
+        super().__init__(optimizer, last_epoch, (base_momentum, max_momentum) if cycle_momentum else None, **rates)
 
     def get_lr(self) -> list[float]:
-        step, last, up = self.last_epoch, self.total_steps - 1, self.pct_start * self.total_steps - 1
+        step, up = self.last_epoch, self.pct_start * self.total_steps - 1
         if step > self.total_steps:
             raise ValueError(f"step {step} of a OneCycleLR that was made for total_steps={self.total_steps}")
-        if step <= up:
-            start, end, rates = 0.0, up, ("initial_lr", "max_lr")
-        elif not self.three_phase:
-            start, end, rates = up, last, ("max_lr", "min_lr")
-        elif step <= 2 * up:
-            start, end, rates = up, 2 * up, ("max_lr", "initial_lr")
-        else:
-            start, end, rates = 2 * up, last, ("initial_lr", "min_lr")
-        momenta = ["base_momentum" if rate == "max_lr" else "max_momentum" for rate in rates]
+        knots = [(0.0, "initial_lr"), (up, "max_lr"), (self.total_steps - 1, "min_lr")]
+        if self.three_phase:
+            knots.insert(2, (2 * up, "initial_lr"))
+        (start, old), (end, new) = next((pair for pair in pairwise(knots) if step <= pair[1][0]), knots[-2:])
 
         def now(group: Group, names: Iterable[str]) -> float:
             first, second = (group[name] for name in names)
             return between(first, second, (step - start) / (end - start), self._anneal_func_type)
 
         for group in self.optimizer.param_groups if self.cycle_momentum else []:
+            momenta = ("base_momentum" if rate == "max_lr" else "max_momentum" for rate in (old, new))
             self._set_momentum(group, now(group, momenta))
-        return [now(group, rates) for group in self.optimizer.param_groups]
+        return [now(group, (old, new)) for group in self.optimizer.param_groups]
 
 
 class CyclicLR(_MomentumLR):
@@ -180,13 +177,8 @@ class CyclicLR(_MomentumLR):
         self.step_ratio = step_size_up / self.total_size
         self.mode, self.gamma, self._scale_fn_custom = mode, gamma, scale_fn
         self.scale_mode = scale_mode if scale_fn else "iterations" if mode == "exp_range" else "cycle"
-        self.cycle_momentum = cycle_momentum
-        if cycle_momentum:
-            self._start_momentum(optimizer, base_momentum, max_momentum, last_epoch)
-        if last_epoch == -1:
-            for group, low in zip(optimizer.param_groups, base_lrs, strict=True):
-                group["lr"] = low
-        super().__init__(optimizer, last_epoch)
+        momenta = (base_momentum, max_momentum) if cycle_momentum else None
+        super().__init__(optimizer, last_epoch, momenta, lr=base_lrs)
         self.base_lrs = base_lrs
 
     def scale_fn(self, x: float) -> float:

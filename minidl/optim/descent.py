@@ -47,8 +47,7 @@ class SGD(Optimizer):
         weight_decay: float = 0, nesterov: bool = False, *, maximize: bool = False, foreach: bool | None = None,
         differentiable: bool = False, fused: bool | None = None,
     ) -> None:  # fmt: skip
-        options = dict(lr=lr, momentum=momentum, dampening=dampening, weight_decay=weight_decay, nesterov=nesterov)
-        super().__init__(params, {**options, "maximize": maximize}, differentiable)
+        super().__init__(params, locals())
 
     @staticmethod
     def rule(xp, w, g, *, lr):
@@ -83,11 +82,10 @@ class SGD(Optimizer):
 
     def check(self, group: Group) -> None:
         super().check(group)
-        if group["nesterov"] and (group["momentum"] <= 0 or group["dampening"] != 0):
-            raise ValueError(
-                "Nesterov momentum requires a momentum and zero dampening, got "
-                f"momentum={group['momentum']}, dampening={group['dampening']}"
-            )
+        mu, tau = group["momentum"], group["dampening"]
+        if group["nesterov"] and (mu <= 0 or tau != 0):
+            got = f"got momentum={mu}, dampening={tau}"
+            raise ValueError(f"Nesterov momentum requires a momentum and zero dampening, {got}")
 
 
 class Momentum(SGD):
@@ -113,10 +111,8 @@ class Momentum(SGD):
 
     recommended_lr = 0.05
 
-    def __init__(
-        self, params: Iterable[Any], lr: float = 1e-3, momentum: float = 0.9, dampening: float = 0, **options: Any
-    ) -> None:
-        super().__init__(params, lr, momentum, dampening, **options)
+    def __init__(self, params: Iterable[Any], lr: float = 1e-3, momentum: float = 0.9, **options: Any) -> None:
+        super().__init__(params, lr, momentum, **options)
 
 
 class Nesterov(SGD):
@@ -169,6 +165,7 @@ class ASGD(Optimizer):
 
     recommended_lr = 0.3
     state_names: ClassVar[dict[str, str | None]] = {"a": "ax", "c": "mu"}
+    starts: ClassVar[dict[str, str | float]] = {"eta": "lr", "c": 1.0}
     kept = ("eta", "c")
 
     def __init__(
@@ -176,17 +173,13 @@ class ASGD(Optimizer):
         weight_decay: float = 0, foreach: bool | None = None, maximize: bool = False, differentiable: bool = False,
         capturable: bool = False,
     ) -> None:  # fmt: skip
-        options = dict(lr=lr, lambd=lambd, alpha=alpha, t0=t0, weight_decay=weight_decay, maximize=maximize)
-        super().__init__(params, options, differentiable)
+        super().__init__(params, locals())
 
     @staticmethod
     def rule(xp, w, g, a, *, lambd, eta, c):
         w = w - eta * lambd * w - eta * g
         return dict(w=w, a=a + c * (w - a), rate=eta)
 
-    def start(self, group: Group, letter: str) -> float:
-        return {"eta": float(group["lr"]), "c": 1.0}.get(letter, 0.0)
-
     def keep(self, letters: dict[str, Any]) -> dict[str, float]:
-        lr, t = letters["lr"], letters["t"]
+        lr, t = float(letters["lr"]), letters["t"]
         return {"eta": lr / (1 + letters["lambd"] * lr * t) ** letters["alpha"], "c": 1 / max(1, t - letters["t0"])}

@@ -6,8 +6,9 @@ others may hold views of them: large ones are changed in place, small neighbours
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
+from operator import is_not
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from minidl import backend
@@ -24,9 +25,7 @@ class Parameter(Protocol):
     array: Array
     grad: Any
     name: str | None
-
-    @property
-    def is_leaf(self) -> bool: ...
+    is_leaf: bool
 
     def mark_changed(self) -> None: ...
 
@@ -36,26 +35,27 @@ class Piece(NamedTuple):
 
     first: int
     last: int
-    gathered: tuple[Array, Array] | None  # for their weights and gradients; None: one, used where it lies
     memory: list[Array]
+    gathered: tuple[Array, Array] | None  # for their weights and gradients; None: one, used where it lies
+    parts: list[Array]  # of the gathered weights, in the shapes of the parameters
 
 
 class Flat:
-    """Parameters of one dtype on one device, one behind the other, and what is remembered of them.
+    """Parameters of one `group`, dtype and device, one behind the other, and what is remembered of them.
 
     `labels` name the parameters in errors; `steps[i]` is how many steps parameter i has taken, `kept[i]` the numbers
     that are remembered of it.
     """
 
-    def __init__(self, params: Sequence[Parameter], labels: Sequence[str]) -> None:
+    def __init__(self, group: int, params: Sequence[Parameter], labels: Sequence[str]) -> None:
         arrays = [p.array for p in params]
-        self.params, self.labels = list(params), list(labels)
-        self.dtype, self.device = arrays[0].dtype, backend.device_of(arrays[0])
+        self.group, self.params, self.labels = group, list(params), list(labels)
+        self.xp, self.device = backend.array_module(arrays[0]), backend.device_of(arrays[0])
         self.starts, self.ends, end = list[int](), list[int](), 0
         for a in arrays:
             self.starts.append(end if a.size < SMALL else -(-end // LINE) * LINE)  # the large ones aligned
             self.ends.append(end := self.starts[-1] + a.size)
-        self.shapes, self.arrays = [a.shape for a in arrays], arrays
+        self.shapes, self.dtype, self.arrays = [a.shape for a in arrays], arrays[0].dtype, arrays
         self.memory: dict[str, Array] = {}
         self.steps = [0] * len(arrays)
         self.kept: list[dict[str, float]] = [{}] * len(arrays)
@@ -67,13 +67,13 @@ class Flat:
         self._runs: list[tuple[int, int]] = []
         self._pieces: dict[Any, list[Piece]] = {}
 
-    @property
-    def xp(self) -> Any:
-        return backend.array_module(self.params[0].array)
+    def span(self, first: int, last: int) -> slice:
+        """The part of a flat array that belongs to the parameters `first` to `last` (exclusive)."""
+        return slice(self.starts[first], self.ends[last - 1])
 
     def part(self, flat: Array, i: int) -> Array:
-        """The part of a flat array that belongs to parameter i, in its shape."""
-        return flat[self.starts[i] : self.ends[i]].reshape(self.shapes[i])
+        """That of parameter i, in its shape."""
+        return flat[self.span(i, i + 1)].reshape(self.shapes[i])
 
     def remember(self, letter: str, start: float = 0.0) -> Array:
         """The memory named `letter`; filled with the number `start` when it is first asked for."""
@@ -84,14 +84,17 @@ class Flat:
 
     def __getstate__(self) -> dict[str, Any]:
         # After a deep copy or pickle all parameters count as moved.
-        return {**self.__dict__, "arrays": [None] * len(self.params), "_pieces": {}}
+        return {**self.__dict__, "arrays": [None] * len(self.params), "_pieces": {}, "xp": None}
 
     def moved(self) -> bool:
         """Whether a parameter was given another array since."""
-        return any(p.array is not array for p, array in zip(self.params, self.arrays, strict=True))
+        return any(map(is_not, [p.array for p in self.params], self.arrays))
 
     def inherit(self, i: int, old: Flat, j: int) -> None:
         """Go on with parameter i where `old` stopped with its parameter j, which is the same."""
+        if old.shapes[j] != self.shapes[i]:
+            change = f"had shape {old.shapes[j]} when the optimizer was made, and now {self.shapes[i]}"
+            raise RuntimeError(f"{self.labels[i]} {change}: make a new optimizer, for what is remembered does not fit")
         self.steps[i], self.kept[i] = old.steps[j], old.kept[j]
         for letter, memory in old.memory.items():
             self.part(self.remember(letter), i)[...] = backend.to_device(old.part(memory, j), self.device)
@@ -107,55 +110,41 @@ class Flat:
         if g is not None and g.shape == shape and g.dtype == self.dtype and backend.device_of(g) == self.device:
             return g
         came = type(grad).__name__ if g is None else f"shape {g.shape}, {g.dtype}, on {backend.device_of(g)}"
-        raise (TypeError if g is None else RuntimeError)(
-            f"the gradient of {self.labels[i]} must be a Tensor of shape {shape}, {self.dtype}, on {self.device}; "
-            f"got {came}; nothing was changed"
-        )
+        wanted = f"{self.labels[i]} must be a Tensor of shape {shape}, {self.dtype}, on {self.device}"
+        raise (TypeError if g is None else RuntimeError)(f"the gradient of {wanted}; got {came}; nothing was changed")
 
     def runs(self, grads: Sequence[Array | None]) -> list[tuple[int, int]]:
         """(first, last) of neighbours that have gradients, have taken equally many steps and kept the same numbers."""
         absent = [g is None for g in grads]
         if absent != self._absent:  # else those of the last time have all taken one step more
-            self._absent, self._runs, first = absent, [], 0
-            pasts = [(g is not None, t, kept) for g, t, kept in zip(grads, self.steps, self.kept, strict=True)]
-            for (moves, *_), members in groupby(pasts):
-                last = first + len(list(members))
-                if moves:
-                    self._runs.append((first, last))
-                first = last
+            alike = neighbours(0, len(grads), lambda i: (absent[i], self.steps[i], self.kept[i]))
+            self._absent, self._runs = absent, [run for run in alike if not absent[run[0]]]
         return self._runs
 
-    def apply(
-        self, update: Update, letters: dict[str, float], grads: Sequence[Any], first: int, last: int,
-        kept: dict[str, float],
-    ) -> None:  # fmt: skip
-        """Take one step with the parameters `first` to `last` (exclusive), and remember the numbers `kept` of them."""
+    def apply(self, update: Update, letters: dict[str, float], grads: Sequence[Any], first: int, last: int) -> None:
+        """Take one step with the parameters `first` to `last` (exclusive)."""
         run = update.runner(self.xp, self.dtype, letters)
         for piece in self._cut(first, last, update.memory, apart=run is None):
+            ws, gs = self.arrays[piece.first : piece.last], grads[piece.first : piece.last]
             if run is None:  # the rule may look at a parameter as a whole, so it gets each in its shape
-                self._call(update, letters, piece, grads[piece.first])
+                self._call(update, letters, piece, ws[0], gs[0])
             elif piece.gathered is None:
-                w, g = self.arrays[piece.first].reshape(-1), grads[piece.first].reshape(-1)
+                w, g = ws[0].reshape(-1), gs[0].reshape(-1)
                 if self.xp.may_share_memory(g, w):  # w is overwritten while g is being read
                     g = g.copy()
                 run([w, g, *piece.memory])
             else:
-                w, g = piece.gathered
-                arrays = self.arrays[piece.first : piece.last]
-                self.xp.concatenate([x.ravel() for x in arrays], out=w)
-                self.xp.concatenate([x.ravel() for x in grads[piece.first : piece.last]], out=g)
-                run([w, g, *piece.memory])
-                start = 0
-                for array in arrays:
-                    array[...] = w[start : start + array.size].reshape(array.shape)
-                    start += array.size
+                for one, many in zip(piece.gathered, (ws, gs), strict=True):
+                    self.xp.concatenate([x.ravel() for x in many], out=one)
+                run([*piece.gathered, *piece.memory])
+                for w, part in zip(ws, piece.parts, strict=True):
+                    w[...] = part
         self.steps[first:last] = [self.steps[first] + 1] * (last - first)
-        self.kept[first:last] = [kept] * (last - first)
         for p in self.params[first:last]:
             p.mark_changed()
 
-    def _call(self, update: Update, letters: dict[str, float], piece: Piece, g: Array) -> None:
-        w, memory = self.arrays[piece.first], [x.reshape(g.shape) for x in piece.memory]
+    def _call(self, update: Update, letters: dict[str, float], piece: Piece, w: Array, g: Array) -> None:
+        memory = [x.reshape(w.shape) for x in piece.memory]
         # Copies, because nothing is known of this rule: it may hand back, or write into, what it was given.
         results = update(self.xp, *[x.copy() for x in (w, g, *memory)], **letters)
         for old, name in zip((w, *memory), ("w", *update.memory), strict=True):
@@ -165,44 +154,45 @@ class Flat:
         """The pieces of a run: small neighbours together (unless all are wanted `apart`), each large one alone."""
         key = (first, last, memory, apart)
         if key not in self._pieces:
-            small = [not apart and array.size < SMALL for array in self.arrays]
-            pieces, start = [], first
-            for stop in range(first + 1, last + 1):
-                if stop == last or not (small[stop - 1] and small[stop]):
-                    pieces.append(self._piece(start, stop, memory))
-                    start = stop
-            self._pieces[key] = pieces
+            alike = neighbours(first, last, lambda i: None if self.arrays[i].size < SMALL and not apart else i)
+            self._pieces[key] = [self._piece(*run, memory) for run in alike]
         return self._pieces[key]
 
     def _piece(self, first: int, last: int, memory: tuple[str, ...]) -> Piece:
-        where = slice(self.starts[first], self.ends[last - 1])
-        gathered = None
+        where, gathered, parts = self.span(first, last), None, []
         if last - first > 1 or not self.arrays[first].flags.c_contiguous:
-            size = where.stop - where.start
-            gathered = aligned(self.xp, size, self.dtype), aligned(self.xp, size, self.dtype)
-        return Piece(first, last, gathered, [self.memory[letter][where] for letter in memory])
+            start, size = where.start, where.stop - where.start
+            w, _ = gathered = aligned(self.xp, size, self.dtype), aligned(self.xp, size, self.dtype)
+            for i in range(first, last):
+                parts.append(w[self.starts[i] - start : self.ends[i] - start].reshape(self.shapes[i]))
+        return Piece(first, last, [self.memory[letter][where] for letter in memory], gathered, parts)
 
 
-def places(flats: Sequence[Flat]) -> dict[int, tuple[Flat, int]]:
+def neighbours(first: int, last: int, key: Callable[[int], Any]) -> list[tuple[int, int]]:
+    """(first, last) of neighbours with the same key, of the numbers `first` to `last`, which is always exclusive."""
+    groups = [list(members) for _, members in groupby(range(first, last), key)]
+    return [(members[0], members[-1] + 1) for members in groups]
+
+
+def places(flats: Iterable[Flat]) -> dict[int, tuple[Flat, int]]:
     """Where each parameter is, by its id: the flat array, and its position there."""
     return {id(p): (flat, i) for flat in flats for i, p in enumerate(flat.params)}
 
 
-def arrange(params: Sequence[Parameter], labels: Sequence[str], past: Sequence[Flat]) -> list[Flat]:
-    """The parameters in flat arrays, one for each dtype and device, with what those of the `past` remember of them."""
-    known, alike = places(past), dict[Any, list[tuple[Parameter, str]]]()
-    for p, label in zip(params, labels, strict=True):
-        if id(p) in known:
-            old, j = known[id(p)]
-            if old.shapes[j] != p.array.shape:
-                raise RuntimeError(
-                    f"{label} had shape {old.shapes[j]} when the optimizer was made, and now {p.array.shape}: what is "
-                    "remembered of it does not fit any more; make a new optimizer"
-                )
-        alike.setdefault((p.array.dtype, backend.device_of(p.array)), []).append((p, label))
-    flats = [Flat(*zip(*members, strict=True)) for members in alike.values()]
-    for flat in flats:
-        for i, p in enumerate(flat.params):
-            if id(p) in known:
-                flat.inherit(i, *known[id(p)])
+def labels(group: dict[str, Any], k: int) -> list[str]:
+    """How messages call the parameters of group k."""
+    names = group.get("param_names") or [getattr(p, "name", None) for p in group["params"]]
+    return [f"parameter {i} of group {k}" + (f" ({name})" if name else "") for i, name in enumerate(names)]
+
+
+def arrange(groups: Sequence[dict[str, Any]], past: Sequence[Flat]) -> list[Flat]:
+    """All parameters in flat arrays, by group, dtype and device, with what those of the `past` remember of them."""
+    alike = dict[Any, list[tuple[Parameter, str]]]()
+    for k, group in enumerate(groups):
+        for p, label in zip(group["params"], labels(group, k), strict=True):
+            alike.setdefault((k, p.array.dtype, backend.device_of(p.array)), []).append((p, label))
+    flats, known = [Flat(k, *zip(*members, strict=True)) for (k, *_), members in alike.items()], places(past)
+    for number, (flat, i) in places(flats).items():
+        if number in known:
+            flat.inherit(i, *known[number])
     return flats

@@ -2,22 +2,35 @@
 
 Letters:  x all weights as one vector   g gradient   d direction   t length of the step: x + t·d   f loss
           s step and y change of the gradient in an earlier iteration   rho = 1 / (y·s)   al α of the two loops
+          slope g·d of the loss along d
 """
 
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from minidl import backend
 from minidl.backend import Array
 from minidl.optim.explain import Explanation, Walk, place
-from minidl.optim.line_search import Point, strong_wolfe
 from minidl.optim.optimizer import Group, Optimizer
+
+C1, C2 = 1e-4, 0.9  # how much f must fall, and how flat it must become
+CLOSE = 1e-9  # where two points are as good as one
+
+
+class Point(NamedTuple):
+    """A place on the line: t steps along d, with the loss f, its gradient g and the slope there."""
+
+    t: float
+    f: float
+    g: Array
+    slope: float
 
 
 class LBFGS(Optimizer):
@@ -55,17 +68,14 @@ class LBFGS(Optimizer):
         tolerance_grad: float = 1e-7, tolerance_change: float = 1e-9, history_size: int = 100,
         line_search_fn: str | None = None,
     ) -> None:  # fmt: skip
-        most = max_iter * 5 // 4 if max_eval is None else max_eval
-        options: dict[str, Any] = dict(lr=lr, max_iter=max_iter, max_eval=most, history_size=history_size)
-        options |= dict(tolerance_grad=tolerance_grad, tolerance_change=tolerance_change)
-        super().__init__(params, options | dict(line_search_fn=line_search_fn))
+        max_eval = max_iter * 5 // 4 if max_eval is None else max_eval
+        super().__init__(params, locals())
         self._memory: dict[str, Any] = {}  # under PyTorch's names
-        if len(self.param_groups) > 1:
-            self.add_param_group({})
 
-    def add_param_group(self, param_group: Group) -> None:
-        """ValueError: the direction is one vector of all weights."""
-        raise ValueError("LBFGS takes one group of parameters only, for its direction is one vector of all weights")
+    def _add(self, groups: list[Group]) -> None:
+        if len(self.param_groups + groups) > 1:
+            raise ValueError("LBFGS takes one group of parameters only, for its direction is one vector of all weights")
+        super()._add(groups)
 
     def check(self, group: Group) -> None:
         super().check(group)
@@ -77,14 +87,15 @@ class LBFGS(Optimizer):
     def step(self, closure: Callable[[], Any]) -> Any:  # type: ignore[override]
         """Do up to `max_iter` iterations; returns what `closure()` returned before the first."""
         self.stepped = True
-        group, memory = self.param_groups[0], self._memory
-        most = memory.get("func_evals", 0) + group["max_eval"]
+        group = self.param_groups[0]
+        memory = self._memory = {"func_evals": 0, "n_iter": 0, **self._memory}
+        most = memory["func_evals"] + group["max_eval"]
+        memory["func_evals"] += 1
         loss = closure()
-        memory.update(func_evals=memory.get("func_evals", 0) + 1, n_iter=memory.get("n_iter", 0))
         f, g = float(loss), self._gradient()
-        if abs(g).max() <= group["tolerance_grad"]:
-            return loss
         for iteration in range(1, group["max_iter"] + 1):
+            if abs(g).max() <= group["tolerance_grad"]:
+                break
             memory["n_iter"] += 1
             d, t = self._direction(g, group["history_size"]), float(group["lr"])
             if memory["n_iter"] == 1:
@@ -97,15 +108,12 @@ class LBFGS(Optimizer):
             look = partial(self._look, closure, x, d)
             if group["line_search_fn"]:
                 t, f, g, _ = strong_wolfe(look, here, t, float(abs(d).max()), most - memory["func_evals"])
-                self._move(x + t * d)
-            elif iteration < group["max_iter"]:
+            elif iteration < group["max_iter"]:  # else nobody would use the gradient
                 t, f, g, _ = look(t)
-            else:
-                self._move(x + t * d)  # where nobody would use the gradient
-                break
+            self._move(x + t * d)
             memory["t"] = t
             small = abs(t * d).max() <= group["tolerance_change"] or abs(f - here.f) < group["tolerance_change"]
-            if small or memory["func_evals"] >= most or abs(g).max() <= group["tolerance_grad"]:
+            if small or memory["func_evals"] >= most:
                 break
         return loss
 
@@ -199,3 +207,69 @@ def _own(value: Any, device: str) -> Any:
     x = getattr(value, "array", value)
     x = x if backend.array_module(x) is not np else np.asarray(x)
     return backend.to_device(x.copy(), device) if x.ndim else x.item()
+
+
+# -- the line search: how far to go along d, so that the loss falls enough and has become flat enough ----------------
+
+
+def strong_wolfe(look: Callable[[float], Point], here: Point, t: float, size: float, most: int) -> Point:
+    """A point that fulfils the strong conditions of Wolfe (Nocedal and Wright 2006, algorithms 3.5 and 3.6).
+
+    `look(t)` says what is t steps ahead of `here`; after the first guess `t` it is called up to `most` times.  If no
+    such point was found then, or before that between two that are `CLOSE`, the better of the last two is the answer.
+    `size` is the largest component of the direction.
+    """
+
+    def too_high(point: Point) -> bool:
+        return point.f > here.f + C1 * point.t * here.slope
+
+    def flat(point: Point) -> bool:
+        return abs(point.slope) <= -C2 * here.slope
+
+    before, point = here, look(t)  # go on until a minimum lies between the two
+    for used in range(most):
+        if too_high(point) or (used > 1 and point.f >= before.f):
+            break
+        if flat(point):
+            return point
+        if point.slope >= 0:
+            break
+        t = minimum_of_cubic(before, point, point.t + 0.01 * (point.t - before.t), 10 * point.t)
+        before, point = point, look(t)
+    else:
+        used, before = most, here
+
+    ends, stuck = [before, point], False  # take them closer together
+    for _ in range(used, most):
+        left, right = sorted(end.t for end in ends)
+        if (right - left) * size < CLOSE:
+            break
+        t, margin = minimum_of_cubic(ends[0], ends[1], left, right), 0.1 * (right - left)
+        near = min(right - t, t - left) < margin
+        if near and (stuck or not left < t < right):  # again so close to an end: move away from it
+            t, near = right - margin if right - t < t - left else left + margin, False
+        stuck = near
+        point = look(t)
+        low = int(ends[0].f > ends[1].f)
+        if too_high(point) or point.f >= ends[low].f:
+            ends[1 - low] = point
+            continue
+        if flat(point):
+            return point
+        if point.slope * (ends[1 - low].t - ends[low].t) >= 0:
+            ends[1 - low] = ends[low]
+        ends[low] = point
+    return min(ends, key=lambda end: end.f)
+
+
+def minimum_of_cubic(p: Point, q: Point, low: float, high: float) -> float:
+    """Where the cubic with the values and slopes of p and q is least (the same, equation 3.59), within low and high."""
+    p, q = (p, q) if p.t <= q.t else (q, p)
+    d1 = p.slope + q.slope - 3 * (p.f - q.f) / (p.t - q.t)
+    square = d1 * d1 - p.slope * q.slope
+    if not square >= 0:
+        return (low + high) / 2
+    d2 = math.sqrt(square)
+    if (divisor := q.slope - p.slope + 2 * d2) == 0:  # a straight line
+        return high
+    return min(max(q.t - (q.t - p.t) * ((q.slope + d2 - d1) / divisor), low), high)

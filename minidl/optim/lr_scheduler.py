@@ -101,9 +101,7 @@ class ConstantLR(FactorLR):
 
     jumps = True
 
-    def __init__(
-        self, optimizer: Optimizer, factor: float = 1.0 / 3, total_iters: int = 5, last_epoch: int = -1
-    ) -> None:
+    def __init__(self, optimizer: Optimizer, factor: float = 1 / 3, total_iters: int = 5, last_epoch: int = -1) -> None:
         if not 0 <= factor <= 1:
             raise ValueError(f"factor must be from 0 to 1, got {factor}")
         self.factor, self.total_iters = factor, total_iters
@@ -120,7 +118,7 @@ class LinearLR(FactorLR):
     """
 
     def __init__(
-        self, optimizer: Optimizer, start_factor: float = 1.0 / 3, end_factor: float = 1.0, total_iters: int = 5,
+        self, optimizer: Optimizer, start_factor: float = 1 / 3, end_factor: float = 1.0, total_iters: int = 5,
         last_epoch: int = -1,
     ) -> None:  # fmt: skip
         if not (0 < start_factor <= 1 and 0 <= end_factor <= 1):
@@ -187,9 +185,8 @@ class ReduceLROnPlateau(LRScheduler):
     """
 
     def __init__(
-        self, optimizer: Optimizer, mode: str = "min", factor: float = 0.1, patience: int = 10,
-        threshold: float = 1e-4, threshold_mode: str = "rel", cooldown: int = 0, min_lr: float | list[float] = 0,
-        eps: float = 1e-8,
+        self, optimizer: Optimizer, mode: str = "min", factor: float = 0.1, patience: int = 10, threshold: float = 1e-4,
+        threshold_mode: str = "rel", cooldown: int = 0, min_lr: float | list[float] = 0, eps: float = 1e-8,
     ) -> None:  # fmt: skip
         if factor >= 1:
             raise ValueError(f"factor must be below 1, got {factor}")
@@ -242,13 +239,10 @@ class SequentialLR(LRScheduler):
     ) -> None:
         _check_parts(schedulers, optimizer)
         if len(milestones) != len(schedulers) - 1:
-            raise ValueError(
-                f"expected one milestone between two schedules, got {len(milestones)} for {len(schedulers)} schedules"
-            )
+            raise ValueError(f"{len(schedulers)} schedules need a milestone between each two, got {len(milestones)}")
         self.optimizer, self._schedulers, self._milestones = optimizer, schedulers, milestones
         self.last_epoch = last_epoch + 1
-        for group in optimizer.param_groups:
-            group["lr"] = group["initial_lr"]
+        self._set([group["initial_lr"] for group in optimizer.param_groups])
         _undo(self)
         first = schedulers[bisect_right(milestones, 0)]
         first._initial_step()
@@ -296,5 +290,5 @@ def _undo(scheduler: LRScheduler) -> None:
     """Take back the step that the schedules in a `SequentialLR` took when they were made."""
     for part in getattr(scheduler, "_schedulers", ()):
         _undo(part)
-    if not hasattr(scheduler, "_schedulers") and hasattr(scheduler, "last_epoch"):
+    if not hasattr(scheduler, "_schedulers"):
         scheduler.last_epoch -= 1

@@ -7,6 +7,7 @@ A kind of optimizer is a class with a `rule`, the update as its paper prints it.
 from __future__ import annotations
 
 import copy
+import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, ClassVar
@@ -16,29 +17,31 @@ import numpy as np
 from minidl import backend
 from minidl.backend import Array
 from minidl.optim.explain import Explanation, explain
-from minidl.optim.flat import Flat, Parameter, arrange, places
+from minidl.optim.flat import Flat, Parameter, arrange, labels, places
 from minidl.optim.runner import Rule, Update
 
 Group = dict[str, Any]
 
-# The lowest and the highest value of an option, both allowed unless infinite, whichever optimizer has it.
-_RANGES: dict[str, tuple[float, float]] = {
-    "lr": (0, math.inf), "lr_decay": (0, math.inf), "weight_decay": (0, math.inf), "eps": (0, math.inf),
-    "momentum": (0, math.inf), "alpha": (0, math.inf), "rho": (0, 1), "initial_accumulator_value": (0, math.inf),
-    "momentum_decay": (0, math.inf), "ns_steps": (0, 99),
+# Options that are finite numbers from 0, whichever optimizer has them, and the largest value allowed.
+_LARGEST = {
+    "lr": math.inf, "lr_decay": math.inf, "weight_decay": math.inf, "eps": math.inf, "momentum": math.inf, "rho": 1,
+    "alpha": math.inf, "initial_accumulator_value": math.inf, "momentum_decay": math.inf, "ns_steps": 99,
 }  # fmt: skip
+
+# What the `locals()` of a constructor hold besides options; PyTorch's words for how to compute a step change nothing.
+_NO_OPTIONS = ("self", "params", "foreach", "fused", "capturable", "differentiable", "__class__")
 
 
 class Optimizer:
     """Base of all optimizers: what a method does not say itself, it does as every other.
 
     A method of your own needs an `__init__` that hands its options to this one, and a `rule`, a pure function on
-    arrays: `rule(xp, w, g, *memory, **letters)`.  What it remembers between steps is positional, starts at 0, and
-    is returned under the same names with the new `w`; the numbers it needs are keyword-only: options of the
-    group, the number `t` of the step (from 1), numbers `kept` from the step before, or what `letters` adds.  A rule
-    made of arithmetic and NumPy's ufuncs runs in reused buffers, with the same bits as if it were called, or as one
-    kernel on a GPU; one that does more (conditions, sums, products of matrices) is called with each parameter in its
-    shape.
+    arrays: `rule(xp, w, g, *memory, **letters)`.  What it remembers between steps is positional, starts at 0 if
+    not in `starts`, and is returned under the same names with the new `w`; the numbers it needs are keyword-only:
+    options of the group, the number `t` of the step (from 1), numbers `kept` from the step before, or what `letters`
+    adds.  A rule made of arithmetic and NumPy's ufuncs runs in reused buffers, with the same bits as if it were called,
+    or as one kernel on a GPU; one that does more (conditions, sums, products of matrices) is called with each parameter
+    in its shape.
 
     `params` is an iterable of tensors or (name, tensor) pairs, or a list of dictionaries, each with "params" and
     options of its own; `defaults` are the options of the others.  Weights are changed where they lie, so that
@@ -63,28 +66,24 @@ class Optimizer:
 
     rule: ClassVar[Rule]
     state_names: ClassVar[dict[str, str | None]] = {}  # letter: PyTorch's name in the state; None: not kept there
+    starts: ClassVar[dict[str, str | float]] = {}  # letter: the number before the first step, or the option that is it
     kept: ClassVar[tuple[str, ...]] = ()  # letters of numbers that are remembered of each parameter, as arrays are
     decoupled = False  # weight decay apart from the gradient, unless an option says otherwise
     stepped = False  # whether `step` was ever called: a schedule asks
     recommended_lr: ClassVar[float]  # for the MNIST network 784-128-10; the class says at which batch size
 
-    def __init__(self, params: Iterable[Any], defaults: dict[str, Any], differentiable: bool = False) -> None:
-        if differentiable:
+    def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
+        if defaults.get("differentiable"):
             raise RuntimeError(f"{type(self).__name__}: a step is not recorded, so differentiable=True cannot be had")
         if isinstance(params, (Parameter, str, set, frozenset)) or not isinstance(params, Iterable):
-            raise TypeError(
-                "params must be an iterable of tensors in a fixed order, such as net.parameters() or [w, b], or a "
-                f"list of dictionaries; got {type(params).__name__}"
-            )
+            came = type(params).__name__
+            raise TypeError(f"params must be an iterable of tensors in a fixed order, or a list of groups; got {came}")
         given = list(params)
         if not given:
-            raise ValueError(
-                "optimizer got an empty parameter list: if it comes from net.parameters(), the net has no layers "
-                "with weights, or the generator was used up before"
-            )
-        self.defaults = dict(defaults)
+            raise ValueError("optimizer got an empty parameter list: has the net no weights? is a generator used up?")
+        self.defaults = {name: value for name, value in defaults.items() if name not in _NO_OPTIONS}
         self.param_groups: list[Group] = []
-        self._flats: list[list[Flat]] = []  # for each group, one for each dtype and device in it
+        self._flats: list[Flat] = []  # one for each group, dtype and device
         self._updates: dict[Any, Update] = {}
         self.watchers: list[Callable[..., None]] = []  # told of every part of a step before it is taken
         groups = given if isinstance(given[0], dict) else [{"params": given}]
@@ -102,20 +101,21 @@ class Optimizer:
 
     def start(self, group: Group, letter: str) -> float:
         """The number that the memory `letter` holds before the first step."""
-        return 0.0
+        value = self.starts.get(letter, 0.0)
+        return float(group[value] if isinstance(value, str) else value)
 
     def keep(self, letters: dict[str, Any]) -> dict[str, float]:
         """The numbers `kept` for the next step, from the letters of this one."""
-        return {letter: letters[letter] for letter in self.kept}
+        return {letter: float(letters[letter]) for letter in self.kept}
 
     def check(self, group: Group) -> None:
         """Raise ValueError if an option is out of its range, or does not go with another."""
-        for name in [name for name in self.defaults if name in _RANGES]:
-            value, (low, high) = group[name], _RANGES[name]
+        for name in [name for name in self.defaults if name in _LARGEST]:
+            value, most = group[name], _LARGEST[name]
             if not hasattr(value, "__float__"):
                 raise TypeError(f"{type(self).__name__}: {name} must be a number, got {value!r}")
-            if not (low <= float(value) <= high and math.isfinite(value)):
-                allowed = f"{low} <= {name} <= {high}" if high < math.inf else f"a finite {name} >= {low}"
+            if not (0 <= float(value) <= most and math.isfinite(value)):
+                allowed = f"0 <= {name} <= {most}" if most < math.inf else f"a finite {name} >= 0"
                 raise ValueError(f"{type(self).__name__}: {name} = {value} is out of range, expected {allowed}")
         betas = group.get("betas", (0, 0))
         if not isinstance(betas, (tuple, list)) or len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
@@ -143,47 +143,38 @@ class Optimizer:
             group["param_names"] = [name for name, _ in params]
             params = [p for _, p in params]
         group["params"] = params
-        for p, label in zip(params, _labels(group, k), strict=True):
+        for p, label in zip(params, labels(group, k), strict=True):
             if not isinstance(p, Parameter):
                 hint = ": use model.parameters()" if hasattr(p, "parameters") else ""
                 raise TypeError(f"an optimizer changes tensors, but {label} is of type {type(p).__name__}{hint}")
             if p.array.dtype.kind != "f":
                 raise TypeError(f"an optimizer changes floating-point numbers, but {label} is {p.array.dtype}")
             if not p.is_leaf:
-                raise ValueError(
-                    f"{label} was computed from other tensors, and changing it would not change those: optimize "
-                    "the tensors it was computed from, or detach() it"
-                )
+                raise ValueError(f"{label} was computed from other tensors: optimize those instead, or detach() it")
         self.check(group)
         return group
 
     def _add(self, groups: list[Group]) -> None:
         """Take up checked groups, unless a parameter of theirs is in two groups or twice in one."""
-        labels = [label for k, group in enumerate(groups, len(self.param_groups)) for label in _labels(group, k)]
         known = {id(p): "an earlier group" for group in self.param_groups for p in group["params"]}
-        for p, label in zip([p for group in groups for p in group["params"]], labels, strict=True):
-            if id(p) in known:
-                raise ValueError(f"{label} appears twice: it is {known[id(p)]} already")
-            known[id(p)] = label
-        for group in groups:
-            self._flats.append(arrange(group["params"], _labels(group, len(self.param_groups)), []))
-            self.param_groups.append(group)
+        for k, group in enumerate(groups, len(self.param_groups)):
+            for p, label in zip(group["params"], labels(group, k), strict=True):
+                if id(p) in known:
+                    raise ValueError(f"{label} appears twice: it is {known[id(p)]} already")
+                known[id(p)] = label
+        self.param_groups += groups
+        self._flats = arrange(self.param_groups, self._flats)
 
-    def _settled(self, k: int) -> list[Flat]:
-        """The flat arrays of group k, after a look whether a parameter was given another array."""
-        if any(flat.moved() for flat in self._flats[k]):
-            group = self.param_groups[k]
-            self._flats[k] = arrange(group["params"], _labels(group, k), self._flats[k])
-        return self._flats[k]
+    def _settled(self) -> list[Flat]:
+        """The flat arrays, after a look whether a parameter was given another array."""
+        if any(flat.moved() for flat in self._flats):
+            self._flats = arrange(self.param_groups, self._flats)
+        return self._flats
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients; with `set_to_none=False` they become new zeros."""
-        for group in self.param_groups:
-            for p in group["params"]:
-                if set_to_none or p.grad is None:
-                    p.grad = None
-                else:
-                    p.grad = type(p.grad)(backend.array_module(p.array).zeros_like(p.array))
+        for p in [p for group in self.param_groups for p in group["params"] if p.grad is not None]:
+            p.grad = None if set_to_none else type(p.grad)(backend.array_module(p.array).zeros_like(p.array))
 
     # -- steps
 
@@ -195,20 +186,21 @@ class Optimizer:
         """
         self.stepped = True
         loss = None if closure is None else closure()
-        work = []
-        for k, group in enumerate(self.param_groups):
-            for flat in self._settled(k):
-                work.append((group, flat, [flat.gradient(i) for i in range(len(flat.params))]))
-        for group, flat, grads in work:
+        work = [(flat, [flat.gradient(i) for i in range(len(flat.params))]) for flat in self._settled()]
+        for flat, grads in work:
+            group = self.param_groups[flat.group]
             for first, last in flat.runs(grads):
-                update, letters = self._update(group, flat.steps[first] + 1), self._letters(group, flat, first)
+                t = flat.steps[first] + 1
+                update, letters = self._update(group, t), self._letters(group, flat, first)
                 for letter in update.memory:
-                    flat.remember(letter, self.start(group, letter))
-                kept = {letter: float(value) for letter, value in self.keep(letters).items()}
+                    if t == 1 or letter not in flat.memory:
+                        start = self.start(group, letter)
+                        flat.remember(letter, start)[flat.span(first, last)] = start
                 numbers = self._numbers(update, letters)
                 for watch in self.watchers:
                     watch(flat, update, numbers, grads, first, last)
-                flat.apply(update, numbers, grads, first, last, kept)
+                flat.apply(update, numbers, grads, first, last)
+                flat.kept[first:last] = [self.keep(letters)] * (last - first)
         return loss
 
     def preview(self, param: Any) -> dict[str, Any]:
@@ -219,10 +211,7 @@ class Optimizer:
         """
         _, update, xp, given, numbers = self._next(param)
         results, w = update(xp, *given, **numbers), param.array
-        for letter in ("w", *update.memory):  # in the dtype in which they will be kept
-            results[letter] = xp.asarray(results[letter], dtype=w.dtype)
-        return {name: xp.broadcast_to(xp.asarray(value, dtype=getattr(value, "dtype", w.dtype)), w.shape).copy()
-                for name, value in results.items()}  # fmt: skip
+        return {name: xp.broadcast_to(xp.asarray(value, w.dtype), w.shape).copy() for name, value in results.items()}
 
     def explain(self, param: Any, index: int | tuple[int, ...] = 0) -> Explanation:
         """The next step of one entry of `param`, to be printed: each line of the rule with the numbers put in.
@@ -234,18 +223,17 @@ class Optimizer:
 
     def _next(self, param: Any) -> tuple[str, Update, Any, list[Array], dict[str, float]]:
         """The next step of `param`: its name, and what it is made of; [w, g, *memory] are copies."""
-        found = [(group, flat, i) for k, group in enumerate(self.param_groups) for flat in self._settled(k)
-                 for i, p in enumerate(flat.params) if p is param]  # fmt: skip
-        if not found:
+        where = places(self._settled())
+        if id(param) not in where:
             raise ValueError("a tensor that this optimizer was not given: it is in none of its param_groups")
-        ((group, flat, i),) = found
-        g, t = flat.gradient(i), flat.steps[i] + 1
+        flat, i = where[id(param)]
+        group, g, t = self.param_groups[flat.group], flat.gradient(i), flat.steps[i] + 1
         if g is None:
             raise ValueError(f"{flat.labels[i]} has no gradient yet: call backward() first")
         update, xp, w = self._update(group, t), flat.xp, flat.arrays[i]
         memory = [
-            flat.part(flat.memory[letter], i).copy() if letter in flat.memory
-            else xp.full_like(w, self.start(group, letter))
+            xp.full_like(w, self.start(group, letter)) if t == 1 or letter not in flat.memory
+            else flat.part(flat.memory[letter], i).copy()
             for letter in update.memory
         ]  # fmt: skip
         title = f"{type(self).__name__}, step {t} of {flat.labels[i]}"
@@ -253,9 +241,8 @@ class Optimizer:
         return title, update, xp, [w.copy(), g.copy(), *memory], numbers
 
     def _update(self, group: Group, t: int = 1) -> Update:
-        decay = ""
-        if group.get("weight_decay", 0) != 0:
-            decay = "weights" if group.get("decoupled_weight_decay", self.decoupled) else "gradient"
+        apart = group.get("decoupled_weight_decay", self.decoupled)
+        decay = ("weights" if apart else "gradient") if group.get("weight_decay") else ""
         key = (self.select(group, t), bool(group.get("maximize")), decay)
         if key not in self._updates:
             self._updates[key] = Update(*key)
@@ -271,10 +258,8 @@ class Optimizer:
         try:
             return {name: float(letters[name]) for name in update.letters}
         except KeyError as missing:
-            raise TypeError(
-                f"the rule of {type(self).__name__} asks for the number {missing}, which is neither an option nor "
-                "given by letters()"
-            ) from None
+            message = f"asks for the number {missing}, which is neither an option nor given by letters()"
+            raise TypeError(f"the rule of {type(self).__name__} {message}") from None
 
     # -- state
 
@@ -285,14 +270,13 @@ class Optimizer:
 
     def _states(self) -> Iterator[tuple[Any, dict[str, Any]]]:
         """Every parameter, in order, with what is remembered of it."""
-        for group, flats in zip(self.param_groups, self._flats, strict=True):
-            where = places(flats)
-            for p in group["params"]:
-                flat, i = where[id(p)]
-                arrays = {letter: flat.part(memory, i) for letter, memory in flat.memory.items()}
-                values = {"t": flat.steps[i], **flat.kept[i], **arrays}
-                named = {self._state_name(letter): value for letter, value in values.items()}
-                yield p, {name: x for name, x in named.items() if name is not None and flat.steps[i]}
+        where = places(self._flats)
+        for p in [p for group in self.param_groups for p in group["params"]]:
+            flat, i = where[id(p)]
+            arrays = {letter: flat.part(memory, i) for letter, memory in flat.memory.items()}
+            values = {"t": flat.steps[i], **flat.kept[i], **arrays} if flat.steps[i] else {}
+            named = {self._state_name(letter): value for letter, value in values.items()}
+            yield p, {name: x for name, x in named.items() if name is not None}
 
     def _state_name(self, letter: str) -> str | None:
         return self.state_names.get(letter, "step" if letter == "t" else letter)
@@ -303,11 +287,8 @@ class Optimizer:
         {"state": {0: {"step": 1, "exp_avg": array, ...}, ...}, "param_groups": [{"lr": 0.1, ..., "params": [0, ...]}]}
         """
         state = {i: copy.deepcopy(values) for i, (_, values) in enumerate(self._states()) if values}
-        groups, count = [], 0
-        for group in self.param_groups:
-            numbers = list(range(count, count + len(group["params"])))
-            groups.append({**{name: x for name, x in group.items() if name != "params"}, "params": numbers})
-            count += len(numbers)
+        number = itertools.count()
+        groups = [{**group, "params": [next(number) for _ in group["params"]]} for group in self.param_groups]
         return {"state": state, "param_groups": groups}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -318,25 +299,24 @@ class Optimizer:
         """
         groups = self._checked_options(state_dict)
         numbers = [i for group in state_dict["param_groups"] for i in group["params"]]
-        known = {i: dict(state_dict["state"].get(i, {})) for i in numbers}
-        if strangers := [i for i in state_dict["state"] if i not in known]:
+        if strangers := [i for i in state_dict["state"] if i not in numbers]:
             raise ValueError(f"the state holds entries {strangers}, which belong to no parameter of param_groups")
-        found = iter(known.values())
-        states = [[self._checked_state(group, p, next(found)) for p in group["params"]] for group in groups]
-        for k, (group, values) in enumerate(zip(groups, states, strict=True)):
-            self.param_groups[k].update(group)
-            flats = self._settled(k)
-            where = places(flats)
-            for flat in flats:
-                flat.memory.clear()
-                flat.forget_plans()
-            for p, letters in zip(group["params"], values, strict=True):
-                flat, i = where[id(p)]
-                flat.steps[i] = letters.pop("t")
-                flat.kept[i] = {letter: float(letters.pop(letter)) for letter in self.kept if letter in letters}
-                for letter, value in letters.items():
-                    memory = flat.part(flat.remember(letter, self.start(group, letter)), i)
-                    memory[...] = backend.to_device(value, flat.device)
+        params = [(group, p) for group in groups for p in group["params"]]
+        saved = [state_dict["state"].get(i, {}) for i in numbers]
+        states = [self._checked_state(group, p, state) for (group, p), state in zip(params, saved, strict=True)]
+        where = places(self._settled())
+        for group, new in zip(self.param_groups, groups, strict=True):
+            group.update(new)
+        for flat in self._flats:
+            flat.memory.clear()
+            flat.forget_plans()
+        for (group, p), letters in zip(params, states, strict=True):
+            flat, i = where[id(p)]
+            flat.steps[i] = letters.pop("t")
+            flat.kept[i] = {letter: float(letters.pop(letter)) for letter in self.kept if letter in letters}
+            for letter, value in letters.items():
+                memory = flat.part(flat.remember(letter, self.start(group, letter)), i)
+                memory[...] = backend.to_device(value, flat.device)
 
     def _checked_options(self, state_dict: dict[str, Any]) -> list[Group]:
         """The groups as they are to become; ValueError if those of `state_dict` are not for this optimizer."""
@@ -360,15 +340,13 @@ class Optimizer:
         letters = {self._state_name(letter): letter for letter in ("t", *self.state_names, *memory)}
         state: dict[str, Any] = {}
         for name, value in saved.items():
-            if name is None or name not in letters:
+            if name not in letters:
                 raise ValueError(f"the state holds {name!r}, which {type(self).__name__} does not remember")
             x = getattr(value, "array", value)  # of a Tensor
             state[letters[name]] = x = x if backend.array_module(x) is not np else np.asarray(x)
-            if x.shape != (() if letters[name] in ("t", *self.kept) else p.array.shape):
-                raise ValueError(
-                    f"{name!r} has shape {x.shape}, but its parameter {p.array.shape}: the parameters must come in "
-                    "the order in which they were saved"
-                )
+            shape = () if letters[name] in ("t", *self.kept) else p.array.shape
+            if x.shape != shape:
+                raise ValueError(f"{name!r} has shape {x.shape}, but its parameter {shape}: they are in another order")
         if state and (missing := [self._state_name(letter) for letter in memory if letter not in state]):
             raise ValueError(f"the state of a parameter lacks {missing}, it has {list(saved)}")
         return {**state, "t": int(state.get("t", bool(state)))}  # SGD's state does not count steps
@@ -376,12 +354,6 @@ class Optimizer:
     def __repr__(self) -> str:
         lines = [f"{type(self).__name__} ("]
         for k, group in enumerate(self.param_groups):
-            lines += [f"Parameter Group {k}"]
-            lines += [f"    {name}: {group[name]}" for name in sorted(group) if name != "params"]
+            options = [f"    {name}: {group[name]}" for name in sorted(group) if name != "params"]
+            lines += [f"Parameter Group {k}", *options]
         return "\n".join([*lines, ")"])
-
-
-def _labels(group: Group, k: int) -> list[str]:
-    """How messages call the parameters of group k."""
-    names = group.get("param_names") or [getattr(p, "name", None) for p in group["params"]]
-    return [f"parameter {i} of group {k}" + (f" ({name})" if name else "") for i, name in enumerate(names)]

@@ -81,10 +81,11 @@ class Update:
 
     def runner(self, xp: Any, dtype: np.dtype[Any], letters: Mapping[str, float]) -> Run | None:
         """The fast way to do this update with these numbers, on flat arrays; None if it must be called as it is."""
-        if (xp, dtype) not in self._programs:
+        key = xp.__name__, dtype
+        if key not in self._programs:
             method = hasattr(self.rule, "__self__")  # what it reads from its object may change: it is called every time
-            self._programs[xp, dtype] = None if method else record(self, xp, dtype, letters)
-        program = self._programs[xp, dtype]
+            self._programs[key] = None if method else record(self, xp, dtype, letters)
+        program = self._programs[key]
         if program is None:
             return None
         numbers = program.numbers(letters)
@@ -97,9 +98,10 @@ class Update:
 # -- recording: what does the rule do? -----------------------------------------------------------------------------
 
 # A quantity is an array, known by its place (first those that the rule is given, then the results of its calls), or a
-# number, known by its formula, such as "(1.0 - letters['b1'])".
+# number, known by its formula, such as "(float(1) - letters['b1'])".
 Key = int | str
 Call = tuple[np.ufunc, tuple[Key, ...], int]  # a ufunc, its operands, its result
+Placed = tuple[np.ufunc, int, int | None, int]  # a ufunc, the places of one or two operands and of the result
 
 # Numbers are computed by Python: NumPy's would turn float32 arrays to float64, CuPy's fused ones to float16.
 _FORMULAS = {
@@ -109,21 +111,14 @@ _FORMULAS = {
 
 
 class _Recorder:
-    """The calls of ufuncs that a rule makes, in order; TypeError or KeyError for one that cannot be repeated."""
+    """The calls of ufuncs that a rule makes, in order; some error for one that cannot be repeated."""
 
     def __init__(self, xp: Any, dtype: np.dtype[Any], arrays: int) -> None:
         self.xp, self.example, self.arrays = xp, np.ones(1, dtype), arrays
         self.calls: list[Call] = []
 
-    def key(self, x: Any) -> Key:
-        if isinstance(x, _Quantity):
-            return x.key
-        if type(x) not in (int, float):
-            raise TypeError(f"{type(x).__name__} in a rule")
-        return f"({float(x)})"  # such as the 1 in 1 - b1
-
     def call(self, ufunc: np.ufunc, *operands: Any) -> _Quantity:
-        keys = tuple(self.key(x) for x in operands)
+        keys = tuple(x.key if isinstance(x, _Quantity) else f"float({x!r})" for x in operands)
         if all(isinstance(key, str) for key in keys):
             return _Quantity(self, _FORMULAS[ufunc].format(*keys))
         result = ufunc(*[1.0 if isinstance(key, str) else self.example for key in keys])
@@ -150,10 +145,7 @@ class _Quantity(NDArrayOperatorsMixin):
             return self.recorder.call(np.square if exponent == 2 else np.sqrt, self)
         return self.recorder.call(np.power, self, exponent)
 
-    def _refuse(self, *_: Any, **__: Any) -> Any:
-        raise TypeError("a rule that looks at the numbers themselves")
-
-    __bool__ = __array__ = __array_function__ = _refuse
+    __bool__ = __array__ = __array_function__ = None  # TypeError: a rule that looks at the numbers themselves
 
 
 def record(update: Update, xp: Any, dtype: np.dtype[Any], letters: Mapping[str, float]) -> Program | None:
@@ -164,13 +156,16 @@ def record(update: Update, xp: Any, dtype: np.dtype[Any], letters: Mapping[str, 
     names = ("w", "g", *update.memory)
     recorder, random = _Recorder(xp, dtype, len(names)), np.random.default_rng(0)
     numbers: dict[str, Any] = {name: _Quantity(recorder, f"letters[{name!r}]") for name in letters}
-    given = [*random.standard_normal((2, 257)), *random.random((len(update.memory), 257))]
-    given = [x.astype(dtype) for x in given]
+    given = [*random.standard_normal((2, 257)).astype(dtype), *random.random((len(names) - 2, 257)).astype(dtype)]
+
+    def outcome(arrays: list[Any], numbers: Mapping[str, Any]) -> dict[str, Any]:
+        return update(np, *arrays, **numbers) | {"g": arrays[1]}
+
     with np.errstate(all="ignore"):
         try:
-            results = update(np, *[_Quantity(recorder, i) for i in range(len(names))], **numbers)
-            program = Program(recorder, _finals(recorder, names, results))
-            expected = update(np, *[x.copy() for x in given], **letters) | {"g": given[1].copy()}
+            results = outcome([_Quantity(recorder, i) for i in range(len(names))], numbers)
+            program = Program(recorder, _finals(recorder, [results[name] for name in names]))
+            expected = outcome([x.copy() for x in given], letters)
             program.cells[:] = program.numbers(letters)
             program.run(given)
         except Exception:  # whatever a rule does with stand-ins: if it is a mistake, arrays will meet it, too
@@ -180,16 +175,14 @@ def record(update: Update, xp: Any, dtype: np.dtype[Any], letters: Mapping[str, 
     return program if all(same) else None
 
 
-def _finals(recorder: _Recorder, names: Sequence[str], results: Mapping[str, Any]) -> dict[Key, int]:
+def _finals(recorder: _Recorder, results: Sequence[Any]) -> dict[Key, int]:
     """Which array is to be written over which of the given ones (both by number)."""
     finals: dict[Key, int] = {}
-    for target, name in enumerate(names):
-        final = results[name] if name != "g" else None
-        if final is None or final.key == target:
-            continue
-        if final.key in finals or final.key < len(names):
-            final = recorder.call(np.positive, final)  # a copy, so that each target has a result of its own
-        finals[final.key] = target
+    for target, final in enumerate(results):
+        if final.key != target:
+            if final.key in finals or final.key < len(results):
+                final = recorder.call(np.positive, final)  # a copy, so that each target has a result of its own
+            finals[final.key] = target
     return finals
 
 
@@ -212,8 +205,7 @@ class Program:
                 calls.insert(0, call)
         numbers = list(dict.fromkeys(key for call in calls for key in call[1] if isinstance(key, str)))
         places: dict[Key, int] = {i: i for i in range(arrays)} | {x: arrays + i for i, x in enumerate(numbers)}
-        self._steps, buffers = _placed(calls, places, finals)
-        self._calls: list[Any] = [(ufunc, *operands, None)[:3] + (out,) for ufunc, operands, out in self._steps]
+        self._calls, buffers = _placed(calls, places, finals)
         self._targets = sorted(finals.values())
 
         # The numbers that meet arrays in the rule, such as 1 - b1**t, for the values of the letters.
@@ -244,34 +236,36 @@ class Program:
 
         def update(*given: Any) -> None:
             values = [*given, *[None] * len(self._buffers)]
-            for ufunc, operands, out in self._steps:
-                values[out] = getattr(xp, ufunc.__name__)(*[values[i] for i in operands])
+            for ufunc, x, y, out in self._calls:
+                values[out] = getattr(xp, ufunc.__name__)(*[values[i] for i in (x, y) if i is not None])
             for target in self._targets:
                 given[target][...] = values[target]
 
         return update
 
 
-def _placed(
-    calls: Sequence[Call], given: Mapping[Key, int], finals: Mapping[Key, int]
-) -> tuple[list[tuple[np.ufunc, tuple[int, ...], int]], int]:
+def _placed(calls: list[Call], given: Mapping[Key, int], finals: Mapping[Key, int]) -> tuple[list[Placed], int]:
     """The calls with the place of every operand and result, and how many buffers they need.
 
-    A buffer is free once its value was read for the last time, even by the call that writes there, for ufuncs work
-    element by element.
+    A place is free once its value was read for the last time, even by the call that writes there, for ufuncs work
+    element by element.  That of an array to be overwritten is free only until its new value comes.
     """
-    places, kept, free, buffers, steps, late = {**given}, {**given, **finals}, list[int](), 0, [], []
-    last_read = {x: position for position, call in enumerate(calls) for x in call[1]}
+    places, free, buffers, placed, late = {**given}, list[int](), 0, list[Placed](), []
+    last_read = {key: position for position, call in enumerate(calls) for key in call[1]}
+    new_comes = {finals[call[2]]: position for position, call in enumerate(calls) if call[2] in finals}
     for position, (ufunc, operands, result) in enumerate(calls):
-        sources = tuple(places[x] for x in operands)
-        free += [places[x] for x in dict.fromkeys(operands) if x not in kept and last_read[x] == position]
+        x, y = places[operands[0]], places[operands[1]] if len(operands) > 1 else None
+        done = [key for key in dict.fromkeys(operands) if last_read[key] == position and key not in finals]
+        free += [places[key] for key in done if key not in given or key in new_comes]
         place = finals.get(result)
         if place is None or last_read.get(place, -1) > position:
             if place is not None:
-                late.append((np.positive, result, place))  # the old value is still to be read
-            if not free:
-                free, buffers = [len(given) + buffers], buffers + 1
-            place = free.pop()
+                late.append((result, place))  # the old value is still to be read
+            until = last_read[result] if place is None else len(calls)
+            if not (fitting := [x for x in free if until <= new_comes.get(x, until)]):
+                fitting, buffers = [len(given) + buffers], buffers + 1
+            place = fitting[-1]
+            free = [x for x in free if x != place]
         places[result] = place
-        steps.append((ufunc, sources, place))
-    return steps + [(ufunc, (places[result],), place) for ufunc, result, place in late], buffers
+        placed.append((ufunc, x, y, place))
+    return placed + [(np.positive, places[result], None, place) for result, place in late], buffers

@@ -5,7 +5,6 @@ A schedule is a formula; the formulas are in `lr_scheduler` and `cycles`.
 
 from __future__ import annotations
 
-import types
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -133,9 +132,7 @@ def _state(value: Any) -> Any:
         return [_state(x) for x in value]
     if isinstance(value, LRScheduler):
         return value.state_dict()
-    if callable(value):
-        return None if isinstance(value, types.FunctionType) else dict(vars(value))
-    return value
+    return (dict(vars(value)) or None) if callable(value) else value
 
 
 def _loaded(old: Any, saved: Any) -> Any:

@@ -3,17 +3,8 @@
 They are networks themselves, so they stand above `nn`; nothing in `optim` imports this file.
 """
 
-from minidl.train.averaging import (
-    SWALR,
-    AveragedModel,
-    get_ema_avg_fn,
-    get_ema_multi_avg_fn,
-    get_swa_avg_fn,
-    get_swa_multi_avg_fn,
-    update_bn,
-)
+from minidl.train.averaging import (  # noqa: F401, I001
+    SWALR, AveragedModel, get_ema_avg_fn, get_ema_multi_avg_fn, get_swa_avg_fn, get_swa_multi_avg_fn, update_bn,
+)  # fmt: skip
 
-__all__ = [
-    "SWALR", "AveragedModel", "get_ema_avg_fn", "get_ema_multi_avg_fn", "get_swa_avg_fn", "get_swa_multi_avg_fn",
-    "update_bn",
-]  # fmt: skip
+__all__ = [name for name in dir() if name[0] != "_"]

@@ -1,4 +1,5 @@
-"""Seeing what happens: the computation graph, the backward pass step by step, and what is wrong with a gradient.
+"""Seeing what happens: the computation graph, the backward pass step by step, what is wrong with a gradient; and what
+an optimizer computes in every step, alone or in a race with others.
 
 Everything here reads the graph that was recorded and calls the rules that train.  Pictures need what
 `pip install "minidl[study]"` brings; the texts need nothing.

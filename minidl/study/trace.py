@@ -103,7 +103,7 @@ class OptimizerTrace:
         self._rows: list[dict[str, Any]] = []  # those of the first records, as many as were read
         self._read = self._steps = 0
         self._attached = True
-        if hasattr(optimizer, "rule"):
+        if hasattr(optimizer, "rule") or type(optimizer).select is not Optimizer.select:
             optimizer.watchers.append(self._watch)
         else:
             self._step = partial(self._watch_step, optimizer.step)

@@ -14,6 +14,7 @@ import numpy as np
 from minidl import nn
 from minidl.autograd import Tensor, no_grad
 from minidl.backend import manual_seed
+from minidl.optim.lr_scheduler import ReduceLROnPlateau
 from minidl.train.callbacks import Callback, EarlyStopping
 from minidl.train.history import History
 from minidl.train.meter import Meter
@@ -25,7 +26,8 @@ class Trainer:
 
     - `clip_grad_norm`: the largest norm of all gradients together; larger ones are scaled down to it.
     - `schedule`: changes the learning rate after each epoch: an object with a method `step()`, or a function
-      from the number of epochs done to a factor on the first rate.
+      from the number of epochs done to a factor on the first rate.  ReduceLROnPlateau is given the validation loss, or
+      without one the training loss; what steps with each batch (OneCycleLR, warm-ups) is the callback `EveryStep`'s.
 
     `history` has a row for each epoch: epoch, lr, loss and accuracy (of the training examples, while the
     network changed), val_loss and val_accuracy, seconds and examples_per_second of the training steps.
@@ -127,7 +129,9 @@ class Trainer:
                 on_epoch(row)
             elif progress:
                 print(_line(row, last), flush=True)
-            if self.schedule is not None:
+            if isinstance(self.schedule, ReduceLROnPlateau):
+                self.schedule.step(row.get("val_loss", row["loss"]))
+            elif self.schedule is not None:
                 self.schedule.step()
             for callback in callbacks:
                 callback.on_epoch(self, row)

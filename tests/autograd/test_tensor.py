@@ -57,7 +57,7 @@ def test_the_dtype_can_be_given(dtype: Any) -> None:
 @pytest.mark.parametrize(
     "data",
     ["abc", None, 1j, [1, "2"], {1: 2}, object(), [None], b"1", np.array(["a"]), {1, 2}, (i for i in range(3))],
-    ids=repr,
+    ids=lambda data: type(data).__name__,
 )
 def test_what_holds_no_numbers_is_a_type_error(data: Any) -> None:
     with pytest.raises(TypeError, match=r"a tensor holds real numbers or booleans, not .*from"):

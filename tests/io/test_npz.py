@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 import minidl
 from minidl.io import load, replacing, save
@@ -152,3 +153,9 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(path):
 def test_a_missing_folder_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="nowhere does not exist"):
         save({}, tmp_path / "nowhere" / "weights.npz")
+
+
+def test_pytorchs_files_are_named_as_such(tmp_path):
+    torch.save({"w": torch.ones(2)}, tmp_path / "a.pt")
+    with pytest.raises(RuntimeError, match="PyTorch's format, a pickle"):
+        load(tmp_path / "a.pt")

@@ -159,7 +159,7 @@ def test_numbers_that_do_not_fit_an_op_are_runtime_errors(apply: Callable[[Any],
             apply(library)
 
 
-@pytest.mark.parametrize("other", [None, "a", object()], ids=str)
+@pytest.mark.parametrize("other", [None, "a", object()], ids=lambda other: type(other).__name__)
 def test_what_is_no_number_is_a_type_error(other: Any) -> None:
     for library in (minidl, torch):
         with pytest.raises(TypeError):
@@ -171,3 +171,15 @@ def test_whole_numbers_are_divided_exactly() -> None:
     for mode in ("floor", "trunc"):
         found = minidl.div(minidl.tensor(x), 3, rounding_mode=mode)
         assert found.tolist() == torch.div(torch.tensor(x), 3, rounding_mode=mode).tolist()
+
+
+def test_complex_numbers_are_refused() -> None:
+    with pytest.raises(TypeError, match="complex"):
+        minidl.ones(2) * 1j
+
+
+def test_the_name_of_a_dtype_is_no_dtype() -> None:
+    with pytest.raises(RuntimeError, match="expected a device"):
+        minidl.ones(2).to("float")
+    with pytest.raises(RuntimeError):
+        torch.ones(2).to("float")

@@ -163,3 +163,10 @@ def test_basic_indices_are_views_and_others_copies() -> None:
     x[1:].fill_(1)
     x[[0, 1]].fill_(9)
     assert x.tolist() == [[0, 0], [1, 1], [1, 1]]
+
+
+def test_a_number_is_an_index_of_one_dimension() -> None:
+    for library in (minidl, torch):
+        picked = library.arange(3).gather(0, library.tensor(1))
+        assert picked.tolist() == 1 and tuple(picked.shape) == ()
+        assert library.zeros(3).scatter_(0, library.tensor(2), value=1).tolist() == [0, 0, 1]

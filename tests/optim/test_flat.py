@@ -11,7 +11,7 @@ from minidl.optim.flat import SMALL, Flat
 
 def flat_of(shapes):
     params = parameters(shapes, "float32")
-    return Flat(params, [str(i) for i in range(len(params))]), params
+    return Flat(0, params, [str(i) for i in range(len(params))]), params
 
 
 @pytest.mark.parametrize("shapes", [[(3, 4)], [(3, 4), (), (2, 5)], [(SMALL,), (3,), (4,)]], ids=str)
@@ -45,7 +45,7 @@ def test_forty_small_tensors_are_one_piece():
     optimizer = optim.Adam(params)
     give_gradients(params, np.random.default_rng(0))
     optimizer.step()
-    ((flat,),) = optimizer._flats
+    (flat,) = optimizer._flats
     assert len(flat._cut(0, 40, ("m", "v"), apart=False)) == 1
 
 

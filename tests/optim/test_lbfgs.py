@@ -10,7 +10,7 @@ from optimizer_cases import distance, parameters, twins
 
 import minidl
 from minidl import optim
-from minidl.optim.line_search import Point, strong_wolfe
+from minidl.optim.lbfgs import Point, strong_wolfe
 
 
 def valley(x):

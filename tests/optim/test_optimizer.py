@@ -75,6 +75,20 @@ class TestAgreementWithPyTorch:
             reference.step()
         assert distance(params, theirs) <= 1e-12
 
+    @every_kind
+    def test_a_first_gradient_after_the_rate_has_changed(self, name):
+        params = parameters(shapes_for(name))
+        theirs = twins(params)
+        mine, reference = make(name, params, {"lr": 0.1}), make_torch(name, theirs, {"lr": 0.1})
+        random = np.random.default_rng(13)
+        for step in range(6):
+            mine.param_groups[0]["lr"] = reference.param_groups[0]["lr"] = 0.1 / (1 + step)
+            give_gradients(params, random, absent=[1, 3][step // 2 :])
+            copy_gradients(params, theirs)
+            mine.step()
+            reference.step()
+        assert distance(params, theirs) <= 1e-12
+
     @pytest.mark.parametrize("change", [{"weight_decay": 0.1}, {"maximize": True}, {"momentum": 0.9}])
     def test_options_that_change_between_steps(self, change):
         params = parameters()

@@ -121,7 +121,7 @@ def test_state_by_parameter():
 def test_plain_descent_remembers_nothing():
     optimizer, _ = trained("SGD", {})
     assert optimizer.state_dict()["state"] == {}
-    assert not any(flat.memory for flats in optimizer._flats for flat in flats)
+    assert not any(flat.memory for flat in optimizer._flats)
 
 
 def test_momentum_that_was_switched_off_is_kept():

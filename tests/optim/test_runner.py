@@ -24,7 +24,7 @@ def numbers_for(update, seed=0):
 
 def numbers_of(optimizer, update):
     """Those of the first step."""
-    return optimizer._numbers(update, optimizer._letters(optimizer.param_groups[0], optimizer._flats[0][0], 0))
+    return optimizer._numbers(update, optimizer._letters(optimizer.param_groups[0], optimizer._flats[0], 0))
 
 
 def assert_same_bits(update, given, letters, run):

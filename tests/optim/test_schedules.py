@@ -3,6 +3,7 @@
 import copy
 import inspect
 import math
+import re
 import warnings
 
 import numpy as np
@@ -72,7 +73,14 @@ CASES = [
     ("CyclicLR", {"base_lr": 0.1, "max_lr": 0.5, "step_size_up": 4, "scale_fn": halving, "scale_mode": "iterations"}),
     ("CyclicLR", {"base_lr": 0.1, "max_lr": 0.5, "step_size_up": 4, "base_momentum": 0.5, "max_momentum": [0.9, 0.8]}),
 ]
-every_case = pytest.mark.parametrize(("name", "options"), CASES, ids=[f"{case[0]} {case[1]}" for case in CASES])
+
+
+def label(case):
+    """The case in words, the same in every process: without the addresses of functions."""
+    return re.sub(r"<(?:function )?(?:\w+\.)?(\w+)[^>]* at 0x\w+>", r"\1", f"{case[0]} {case[1]}")
+
+
+every_case = pytest.mark.parametrize(("name", "options"), CASES, ids=map(label, CASES))
 every_optimizer = pytest.mark.parametrize("kind", ["SGD", "Adam"])
 
 
@@ -157,7 +165,10 @@ def test_the_state_has_pytorchs_names(name, options):
 
 
 # With T_mult > 1 PyTorch takes all epochs so far for one cycle; ours is where step(epoch) would be, see below.
-@pytest.mark.parametrize(("name", "options"), [case for case in CASES if case[1].get("T_mult", 1) == 1], ids=str)
+ONE_LENGTH = [case for case in CASES if case[1].get("T_mult", 1) == 1]
+
+
+@pytest.mark.parametrize(("name", "options"), ONE_LENGTH, ids=map(label, ONE_LENGTH))
 def test_made_with_last_epoch(name, options):
     for last in (0, 3, 8, 19):
         mine, theirs = pair(name, options)

@@ -67,3 +67,11 @@ def test_a_column_that_is_not_there_is_named() -> None:
         fitted(EarlyStopping(1), validate=False)
     with pytest.raises(ValueError, match="patience"):
         EarlyStopping(0)
+
+
+def test_the_trainer_gives_a_plateau_schedule_the_validation_loss() -> None:
+    model = nn.Linear(2, 2)
+    optimizer = optim.SGD(model.parameters(), lr=1e-6)  # so small that nothing becomes better
+    schedule = optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=0, threshold=0.5)
+    Trainer(model, optimizer, schedule=schedule).fit(loader, 3, loader, progress=False)
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(1e-8)
