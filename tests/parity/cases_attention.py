@@ -26,10 +26,10 @@ def scaled_dot_product_attention(draw: Draw) -> Call:
     options: dict[str, Any] = {"enable_gqa": True} if heads else {}
     if draw.flag():
         options["scale"] = draw.number(0.1, 2.0)
-    kind = draw.one_of("none", "causal", "mask", "gradient", "both")
-    if kind in ("causal", "both"):
+    kind = draw.one_of("none", "causal", "mask", "gradient")  # whether PyTorch refuses both depends on the code path
+    if kind == "causal":
         options["is_causal"] = True
-    if kind in ("mask", "both"):
+    if kind == "mask":
         shape = (*draw.one_of((), (1,), many), queries, keys)
         options["attn_mask"] = mask(draw, shape, meaning=True)
         if draw.flag() and isinstance(options["attn_mask"], np.ndarray):

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 from parity.drawing import Call, Draw, call, case, fixed, layer
 
 
@@ -46,7 +47,7 @@ def instance_norm(draw: Draw) -> Call:
 @case("nn.functional.batch_norm")
 def batch_norm(draw: Draw) -> Call:
     channels = draw.size()
-    x = draw.floats((draw.size(), channels, *draw.shape(0, 3, empty=False)), ties=False)
+    x = np.ascontiguousarray(draw.floats((draw.size(), channels, *draw.shape(0, 3, empty=False)), ties=False))
     statistics = (fixed(draw.floats((channels,))), fixed(draw.positive((channels,))))
     return call(x, *statistics, maybe(draw, draw.floats((channels,))), maybe(draw, draw.floats((channels,))),
                 training=draw.flag(), momentum=draw.one_of(0.1, 0.5), eps=1e-2)  # fmt: skip
@@ -84,7 +85,8 @@ def channel_norm(draw: Draw, shape: tuple[int, ...], *, batched: bool) -> tuple[
         shape = (*shape, 2)  # a dimension too many
     options = dict(eps=draw.one_of(1e-5, 1e-2), momentum=draw.one_of(0.1, 0.5), affine=draw.flag(),
                    track_running_stats=draw.flag())  # fmt: skip
-    return call(shape[1 if batched else 0], **options), call(draw.floats(shape, ties=False))
+    x = np.ascontiguousarray(draw.floats(shape, ties=False))  # PyTorch's gradient is wrong for some transposed layouts
+    return call(shape[1 if batched else 0], **options), call(x)
 
 
 @layer("nn.BatchNorm1d")

@@ -190,7 +190,7 @@ def roll(draw: Draw) -> Call:
     if draw.flag():
         dim = [draw.dim(len(shape), wrong=0 not in shape)]
         return call(entries(draw, shape), draw.integer(-5, 5), *dim[: draw.integer(0, 1)])
-    dims = several(draw, len(shape)) or (0,)
+    dims = (0 not in shape and several(draw, len(shape))) or (0,)  # PyTorch looks at no dim of what is empty
     return call(entries(draw, shape), tuple(draw.integer(-5, 5) for _ in dims)[draw.integer(0, 9) == 9 :] or 1, dims)
 
 

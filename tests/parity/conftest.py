@@ -1,21 +1,3 @@
-"""Only test_*.py hold tests here; the cases are imported once.  After a run, how much of the vocabulary is covered."""
-
-from typing import Any
-
-import pytest
+"""Only test_*.py hold tests here; the cases are imported once."""
 
 collect_ignore_glob = ["[!t]*.py"]
-
-
-def pytest_terminal_summary(terminalreporter: Any, exitstatus: int) -> None:
-    if exitstatus == pytest.ExitCode.INTERRUPTED:  # the cases could not even be imported
-        return
-    from parity.every_case import CASES, LAYERS
-    from parity.vocabulary import ELSEWHERE, NAMES
-
-    drawn = sum(name in CASES or name in LAYERS for name in NAMES)
-    terminalreporter.write_line(
-        f"parity with PyTorch: {drawn} of {len(NAMES)} names of the vocabulary on drawn arguments, "
-        f"{sum(name in ELSEWHERE for name in NAMES)} in tests of their own; {len(CASES)} functions and "
-        f"{len(LAYERS)} layers in all"
-    )
