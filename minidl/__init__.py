@@ -12,14 +12,17 @@ from minidl.backend import (
     Generator, can_cast, device, get_default_dtype, manual_seed, promote_types, set_default_dtype, set_printoptions,
 )
 from minidl.functional import (
+    addcdiv, addcmul, allclose, array_equal as equal, clamp, clamp as clip, clamp_max, clamp_min, deg2rad, div,
+    div as divide, float_power, frac, heaviside, isclose, lerp, logit, nan_to_num, positive, rad2deg, result_type,
     addbmm, addmm, addmv, addr, atleast_1d, atleast_2d, atleast_3d, baddbmm, block_diag, bmm, broadcast_shapes,
-    broadcast_tensors, cartesian_prod, cdist, column_stack, combinations, corrcoef, cov, cross, diag, diag_embed,
-    diagflat, diagonal, dot, dsplit, dstack, einsum, flip, fliplr, flipud, ger, hsplit, hstack, inner, kron,
-    meshgrid, mm, moveaxis, movedim, mv, outer, ravel, repeat_interleave, roll, rot90, row_stack, t, tensor_split,
-    tensordot, tile, trace, tril, tril_indices, triu, triu_indices, unflatten, vdot, vsplit, vstack,
-    argsort, argwhere, bincount, bucketize, cummax, cummin, cumprod, cumsum, diff, gather, index_add, index_copy,
-    index_fill, index_put, index_select, kthvalue, logcumsumexp, masked_fill, masked_scatter, masked_select, median,
-    mode, msort, nanmedian, narrow, nonzero, quantile, scatter, scatter_add, searchsorted, select, sort, take,
+    broadcast_tensors, cartesian_prod, cat, cat as concat, cat as concatenate, cdist, chunk, column_stack,
+    combinations, corrcoef, cov, cross, diag, diag_embed, diagflat, diagonal, dot, dsplit, dstack, einsum,
+    expand as broadcast_to, flatten, flip, fliplr, flipud, ger, hsplit, hstack, inner, kron, matmul, meshgrid, mm,
+    moveaxis, movedim, mv, outer, permute, ravel, repeat_interleave, roll, rot90, row_stack, split, t, tensor_split,
+    tensordot, tile, trace, tril, tril_indices, triu, triu_indices, unbind, unflatten, vdot, vsplit, vstack, argsort,
+    argwhere, bincount, bucketize, cummax, cummin, cumprod, cumsum, diff, gather, index_add, index_copy, index_fill,
+    index_put, index_select, kthvalue, logcumsumexp, masked_fill, masked_scatter, masked_select, median, mode, msort,
+    nanmedian, narrow, nonzero, one_hot, quantile, scatter, scatter_add, searchsorted, select, sort, take,
     take_along_dim, topk, unique, where,
 )
 from minidl.io import load, save
@@ -36,36 +39,31 @@ from minidl.functional.creation import (
     zeros_like,
 )
 from minidl.ops.elementwise import (
-    abs, abs as absolute, add, addcdiv, addcmul, ceil, clamp, clamp as clip, clamp_max, clamp_min, copysign, div,
-    div as divide, divide as true_divide, erf, erfc, exp, exp2, expm1, float_power, floor, floor_divide, fmax, fmin,
-    fmod, frac, heaviside, lerp, log, log1p, log2, log10, logaddexp, logit, maximum, minimum, multiply,
-    multiply as mul, nan_to_num, negative, negative as neg, positive, power as pow, reciprocal, relu, remainder,
-    result_type, round, rsqrt, sigmoid, sign, sign as sgn, sqrt, square, subtract, subtract as sub, tanh, trunc,
-    trunc as fix, xlogy,
+    abs, abs as absolute, add, ceil, copysign, divide as true_divide, erf, erfc, exp, exp2, expm1, floor, floor_divide,
+    fmax, fmin, fmod, log, log1p, log2, log10, logaddexp, maximum, minimum, multiply, multiply as mul, negative,
+    negative as neg, power as pow, reciprocal, relu, remainder, round, rsqrt, sigmoid, sign, sign as sgn, sqrt, square,
+    subtract, subtract as sub, tanh, trunc, trunc as fix, xlogy,
 )
 from minidl.functional.reductions import (
     all, amax, amin, aminmax, any, argmax, argmin, count_nonzero, log_softmax, logsumexp, max, mean, min, nanmean,
     nansum, norm, prod, softmax, std, std_mean, sum, var, var_mean,
 )
-from minidl.ops.indexing import one_hot
 from minidl.ops.logic import (
-    allclose, array_equal as equal, bitwise_and, bitwise_not, bitwise_or, bitwise_xor, equal as eq, greater,
-    greater as gt, greater_equal, greater_equal as ge, isclose, isfinite, isinf, isnan,
+    bitwise_and, bitwise_not, bitwise_or, bitwise_xor, equal as eq, greater,
+    greater as gt, greater_equal, greater_equal as ge, isfinite, isinf, isnan,
     left_shift as bitwise_left_shift, less, less as lt, less_equal, less_equal as le, logical_and, logical_not,
     logical_or, logical_xor, not_equal, not_equal as ne, right_shift as bitwise_right_shift,
 )
 from minidl.functional.methods import is_floating_point, reshape
-from minidl.ops.products import matmul
 from minidl.functional.random import (
     bernoulli, multinomial, normal, rand, rand_like, randint, randint_like, randn, randn_like, randperm,
 )
 from minidl.ops.shapes import (
-    cat, cat as concat, cat as concatenate, chunk, expand as broadcast_to, flatten, permute, split, squeeze, stack,
-    swapaxes, swapaxes as swapdims, swapaxes as transpose, unbind, unsqueeze,
+    squeeze, stack, swapaxes, swapaxes as swapdims, swapaxes as transpose, unsqueeze,
 )
 from minidl.ops.trigonometry import (
     acos, acos as arccos, acosh, acosh as arccosh, asin, asin as arcsin, asinh, asinh as arcsinh, atan, atan as arctan,
-    atan2, atan2 as arctan2, atanh, atanh as arctanh, cos, cosh, deg2rad, hypot, rad2deg, sin, sinc, sinh, tan,
+    atan2, atan2 as arctan2, atanh, atanh as arctanh, cos, cosh, hypot, sin, sinc, sinh, tan,
 )
 
 __version__ = "0.1.0"

@@ -14,11 +14,11 @@ from minidl.autograd.errors import LinAlgError
 from minidl.functional import arranging, products
 from minidl.functional.arranging import diag_embed
 from minidl.functional.creation import arange, ones_like
-from minidl.functional.reductions import amax, amin
+from minidl.functional.products import matmul
+from minidl.functional.reductions import amax, amin, vector_norm
 from minidl.ops import linalg as ops
 from minidl.ops.elementwise import where
-from minidl.ops.linalg import det, inv, vector_norm
-from minidl.ops.products import matmul
+from minidl.ops.linalg import det, inv
 from minidl.ops.shapes import dim_of, matrices, squeeze, swapaxes, unsqueeze
 
 __all__ = [

@@ -15,20 +15,22 @@ TREES = {path.relative_to(ROOT): ast.parse(path.read_text(encoding="utf-8")) for
 
 BELOW: dict[str, set[str]] = {  # what each part may import
     "backend": set(),
-    "autograd": {"backend"},
+    "worked": set(),
+    "wording": set(),
+    "autograd": {"backend", "wording"},
     "ops": {"backend", "autograd"},
     "functional": {"backend", "autograd", "ops"},
     "linalg": {"autograd", "ops", "functional"},
     "nn": {"backend", "autograd", "ops", "functional"},
-    "optim": {"backend"},
+    "optim": {"backend", "worked"},
     "utils": {"backend", "autograd"},
     "data": {"backend", "autograd"},
     "train": {"backend", "autograd", "ops", "functional", "nn", "optim", "data", "io"},
     "io": {"backend", "autograd"},
-    "study": {"backend", "autograd", "ops", "nn", "optim", "data", "train"},
+    "study": {"backend", "autograd", "ops", "nn", "optim", "data", "train", "worked"},
 }
 ABOVE = {"__init__", "__main__", "cli", "compat"}  # these may import everything, and nothing below imports them
-ALIASES = {Path("optim/swa_utils.py")}  # PyTorch's name for what stands in train; no other file imports it
+ALIASES = {Path("optim/swa_utils.py"), Path("utils/data.py")}  # PyTorch's names for what stands in train and data
 each_file = pytest.mark.parametrize("path", TREES, ids=str)
 
 
@@ -124,8 +126,7 @@ def test_the_engine_its_ops_and_the_optimizers_stay_small() -> None:
     for path in TREES:
         counts[part_of(path)] += len(lines_of_code(path))
     print("lines of code:", ", ".join(f"{part} {count}" for part, count in counts.items()))
-    # The design's 3,500 were an estimate: the whole vocabulary takes 3,525, and `explain` 220 on top.
-    assert counts["autograd"] + counts["ops"] + counts["optim"] <= 3750
+    assert counts["autograd"] + counts["ops"] + counts["optim"] <= 3500
 
 
 def test_importing_minidl_imports_nothing_heavy() -> None:

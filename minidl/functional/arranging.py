@@ -51,10 +51,12 @@ def roll(input: Tensor, shifts: int | Sequence[int], dims: int | Sequence[int] |
     """
     if dims is None or dims == ():
         return reshape(roll(ravel(input), shifts, 0), shape=input.shape)
-    shift, axis = many(shifts), tuple(dim_of(d, input.ndim) for d in many(dims))
+    shift, axis = many(shifts), many(dims)
     if len(shift) != len(axis):
         raise RuntimeError(f"roll: expected as many shifts as dimensions, got {shifts} and {dims}")
-    return ops.rolled(input, shift=shift, axis=axis)
+    if not input.ndim:
+        raise IndexError(f"roll: a number has no dimension to shift along, got dims {dims}")
+    return ops.rolled(input, shift=shift, axis=tuple(dim_of(d, input.ndim) for d in axis)) if input.numel() else input
 
 
 def rot90(input: Tensor, k: int = 1, dims: Sequence[int] = (0, 1)) -> Tensor:

@@ -15,12 +15,11 @@ from minidl import backend
 from minidl.autograd import Tensor, is_grad_enabled, tensor
 from minidl.autograd.errors import raise_explained
 from minidl.autograd.tensor import describe
-from minidl.functional import arranging, creation, picking, random, scans, sorting
-from minidl.functional import products as functional_products
+from minidl.functional import arranging, creation, elementwise, picking, products, random, scans, shapes, sorting
 from minidl.functional import reductions as f
-from minidl.functional import shapes as functional_shapes
 from minidl.ops import elementwise as e
-from minidl.ops import indexing, logic, products, shapes, trigonometry
+from minidl.ops import indexing, logic, trigonometry
+from minidl.ops import shapes as ops
 
 
 def _swapped(op: Callable[..., Tensor]) -> Callable[..., Tensor]:
@@ -138,7 +137,7 @@ def is_floating_point(input: Tensor) -> bool:
 
 def reshape(x: Tensor, *shape: Any) -> Tensor:
     """x in another shape of as many entries; one length may be -1.  A view where the memory allows it."""
-    return shapes.reshape(x, shape=shape[0] if len(shape) == 1 and not isinstance(shape[0], int) else shape)
+    return ops.reshape(x, shape=shape[0] if len(shape) == 1 and not isinstance(shape[0], int) else shape)
 
 
 BINARY: dict[str, Callable[..., Tensor]] = {  # x + y, also with x a number, and x += y
@@ -152,7 +151,7 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     **{f"__r{name}__": _swapped(op) for name, op in BINARY.items()},
     **{f"__i{name}__": in_place(op) for name, op in BINARY.items()},
     "__matmul__": products.matmul, "__rmatmul__": _swapped(products.matmul),
-    "__neg__": e.negative, "__pos__": e.positive, "__abs__": e.abs, "__invert__": logic.bitwise_not,
+    "__neg__": e.negative, "__pos__": elementwise.positive, "__abs__": e.abs, "__invert__": logic.bitwise_not,
     "__eq__": _comparison(logic.equal), "__ne__": _comparison(logic.not_equal),
     "__lt__": logic.less, "__le__": logic.less_equal, "__gt__": logic.greater, "__ge__": logic.greater_equal,
     "__getitem__": indexing.getitem, "__setitem__": _setitem, "__iter__": _iterate,
@@ -170,45 +169,46 @@ def _named(table: dict[Any, str]) -> dict[str, Callable[..., Any]]:
 
 # Functions whose result has the shape of the tensor are methods, also in place: x.exp(), x.exp_().
 ENTRYWISE = _named({
-    e: """abs absolute=abs add addcdiv addcmul ceil clamp clip=clamp clamp_max clamp_min copysign div divide=div
-        true_divide=divide erf erfc exp exp2 expm1 float_power floor floor_divide fmax fmin fmod frac heaviside lerp log
-        log1p log2 log10 logaddexp logit maximum minimum mul=multiply multiply nan_to_num neg=negative negative
-        pow=power reciprocal relu remainder round rsqrt sigmoid sign sgn=sign sqrt square sub=subtract subtract tanh
-        trunc fix=trunc xlogy""",
+    e: """abs absolute=abs add ceil copysign true_divide=divide erf erfc exp exp2 expm1 floor floor_divide fmax fmin
+        fmod log log1p log2 log10 logaddexp maximum minimum mul=multiply multiply neg=negative negative pow=power
+        reciprocal relu remainder round rsqrt sigmoid sign sgn=sign sqrt square sub=subtract subtract tanh trunc
+        fix=trunc xlogy""",
+    elementwise: """addcdiv addcmul clamp clip=clamp clamp_max clamp_min deg2rad div divide=div float_power frac
+        heaviside lerp logit nan_to_num rad2deg""",
     logic: """bitwise_and bitwise_left_shift=left_shift bitwise_not bitwise_or bitwise_right_shift=right_shift
         bitwise_xor eq=equal ge=greater_equal greater_equal gt=greater greater le=less_equal less_equal lt=less less
         logical_and logical_not logical_or logical_xor ne=not_equal not_equal""",
     trigonometry: """acos arccos=acos acosh arccosh=acosh asin arcsin=asin asinh arcsinh=asinh atan arctan=atan
-        atan2 arctan2=atan2 atanh arctanh=atanh cos cosh deg2rad hypot rad2deg sin sinc sinh tan""",
+        atan2 arctan2=atan2 atanh arctanh=atanh cos cosh hypot sin sinc sinh tan""",
     picking: "index_add index_copy index_fill index_put masked_fill masked_scatter scatter scatter_add",
 })  # fmt: skip
 
 # Other functions whose first argument is the tensor are methods ...
 NAMES: dict[Any, str] = {
-    e: "positive",
-    logic: "allclose equal=array_equal isclose isfinite isinf isnan",
+    elementwise: "allclose equal=array_equal isclose positive",
+    logic: "isfinite isinf isnan",
     random: "bernoulli multinomial",
     f: """all amax amin aminmax any argmax argmin count_nonzero log_softmax logsumexp max mean min nanmean nansum norm
         prod softmax std sum var""",
     arranging: """diag diag_embed diagflat diagonal flip fliplr flipud repeat repeat_interleave roll rot90 tile trace
         tril triu unfold""",
-    functional_products: """addbmm addmm addmv addr baddbmm bmm corrcoef cov cross dot vdot=dot inner kron mm mv outer
+    products: """addbmm addmm addmv addr baddbmm bmm corrcoef cov cross dot vdot=dot inner kron matmul mm mv outer
         ger=outer""",
-    functional_shapes: "dsplit hsplit movedim moveaxis=movedim ravel t tensor_split unflatten vsplit",
+    shapes: """chunk dsplit expand flatten hsplit movedim moveaxis=movedim permute ravel split t tensor_split unbind
+        unflatten vsplit""",
     indexing: "argwhere",
     picking: "gather index_select masked_select narrow nonzero select take take_along_dim",
-    products: "matmul",
     scans: "cummax cummin cumprod cumsum diff logcumsumexp",
     sorting: "argsort bincount kthvalue median mode msort nanmedian quantile sort topk unique",
-    shapes: "chunk expand flatten permute split squeeze swapaxes unbind unsqueeze",
+    ops: "squeeze swapaxes unsqueeze",
 }
 
 # ... and some methods are more than one function.
 METHODS: dict[str, Callable[..., Any]] = {
     **ENTRYWISE, **_named(NAMES),
-    "reshape": reshape, "reshape_as": _like(shapes.reshape), "view": reshape, "view_as": _like(shapes.reshape),
-    "broadcast_to": shapes.expand, "expand_as": _like(shapes.broadcast_to),
-    "transpose": shapes.swapaxes, "swapdims": shapes.swapaxes,
+    "reshape": reshape, "reshape_as": _like(ops.reshape), "view": reshape, "view_as": _like(ops.reshape),
+    "broadcast_to": shapes.expand, "expand_as": _like(ops.broadcast_to),
+    "transpose": ops.swapaxes, "swapdims": ops.swapaxes,
     "clone": e.copied, "where": lambda x, condition, other: e.where(condition, x, other),
     "astype": lambda x, dtype: e.astype(x, dtype=np.dtype(dtype)), "to": _to,
     "cpu": lambda x: _to(x, "cpu"), "cuda": lambda x, index=None: _to(x, "cuda" if index is None else f"cuda:{index}"),
@@ -227,8 +227,8 @@ METHODS: dict[str, Callable[..., Any]] = {
 
 PROPERTIES: dict[str, Callable[[Tensor], Any]] = {
     "is_cuda": lambda x: x.device.type == "cuda",
-    "T": lambda x: shapes.transpose(x, axes=tuple(range(x.ndim))[::-1]),
-    "mT": lambda x: shapes.swapaxes(shapes.matrices("mT", x), -1, -2),
+    "T": lambda x: ops.transpose(x, axes=tuple(range(x.ndim))[::-1]),
+    "mT": lambda x: ops.swapaxes(ops.matrices("mT", x), -1, -2),
 }
 
 METHODS |= {f"{name}_": in_place(METHODS[name]) for name in ENTRYWISE}

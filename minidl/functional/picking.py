@@ -11,12 +11,13 @@ from typing import Any
 from minidl.autograd import Tensor
 from minidl.autograd.tensor import describe
 from minidl.backend import array_module
+from minidl.functional.along import IndexOrRuntimeError, along
+from minidl.functional.shapes import unbind
 from minidl.ops import elementwise, indexing
-from minidl.ops.along import IndexOrRuntimeError, along, cut
 from minidl.ops.elementwise import astype
-from minidl.ops.indexing import argwhere, getitem, grid, plain, put, replaced, take_along_axis
+from minidl.ops.indexing import argwhere, getitem, grid, one_hot_float, plain, put, replaced, take_along_axis
 from minidl.ops.logic import equal
-from minidl.ops.shapes import broadcast_to, dim_of, unbind
+from minidl.ops.shapes import broadcast_to, cut, dim_of
 
 # -- parts ---------------------------------------------------------------------------------------------------------
 
@@ -226,3 +227,22 @@ def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
 def where(condition: Tensor, *values: Any) -> Any:
     """The first value where the condition holds, the second elsewhere; without them where it holds, as an index."""
     return elementwise.where(condition, *values) if values else nonzero(condition, as_tuple=True)
+
+
+def one_hot(index: Tensor, num_classes: int = -1) -> Tensor:
+    """Whole numbers as rows of int64 zeros with a single 1: (...) -> (..., classes).
+
+    `num_classes` is one more than the largest number unless given; RuntimeError for a number outside it.
+
+    >>> import minidl
+    >>> one_hot(minidl.tensor([0, 2]), 3)
+    tensor([[1, 0, 0],
+            [0, 0, 1]])
+    """
+    if index.dtype.kind not in "iu":
+        raise RuntimeError(f"one_hot: expected whole numbers, got {index.dtype}")
+    low, high = (int(index.array.min()), int(index.array.max())) if index.numel() else (0, -1)
+    classes = high + 1 if num_classes == -1 else num_classes
+    if low < 0 or high >= classes or not classes:
+        raise RuntimeError(f"one_hot: expected numbers from 0 to {classes - 1}, got {low if low < 0 else high}")
+    return one_hot_float(index, classes=classes, dtype="int64")

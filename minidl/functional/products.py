@@ -8,11 +8,46 @@ from typing import Any
 
 from minidl.autograd import Tensor
 from minidl.functional.arranging import diagonal, roll
-from minidl.functional.shapes import atleast_2d
-from minidl.ops.elementwise import clamp, sqrt
-from minidl.ops.linalg import vector_norm
-from minidl.ops.products import matmul, matrix_product
-from minidl.ops.shapes import broadcast_to, dim_of, dims_of, flat, listed, permute, reshape, transpose, unsqueeze
+from minidl.functional.elementwise import clamp
+from minidl.functional.reductions import vector_norm
+from minidl.functional.shapes import atleast_2d, permute
+from minidl.ops.elementwise import sqrt
+from minidl.ops.products import matrix_product
+from minidl.ops.shapes import (
+    broadcast_to,
+    dim_of,
+    dims_of,
+    flat,
+    listed,
+    reshape,
+    squeeze,
+    transpose,
+    unsqueeze,
+)  # fmt: skip
+
+
+def matmul(input: Any, other: Any) -> Tensor:
+    """The matrix product of `input` (..., n, k) and `other` (..., k, m): (..., n, m), leading dimensions broadcast.
+
+    A vector counts as a row on the left and as a column on the right, and its dimension goes away again.
+    Raises RuntimeError if the inner lengths differ, or for a number.
+
+    >>> import minidl
+    >>> matmul(minidl.ones(2, 3), minidl.ones(3)).shape
+    (2,)
+    """
+    x, y = input, other
+    if not (hasattr(x, "ndim") and hasattr(y, "ndim")):
+        raise TypeError(f"matmul: expected two tensors, got {type(x).__name__} and {type(y).__name__}; numbers use *")
+    if not (x.ndim and y.ndim):
+        raise RuntimeError(f"matmul: expected vectors or matrices, got shapes {x.shape} and {y.shape}; numbers use *")
+    if x.shape[-1] != y.shape[-2 if y.ndim > 1 else 0]:
+        raise RuntimeError(f"matmul: rows on the left must be as long as columns on the right: {x.shape} @ {y.shape}")
+    if x.ndim > 1 and y.ndim > 1:
+        return matrix_product(x, y)
+    out = matrix_product(unsqueeze(x, 0) if x.ndim == 1 else x, unsqueeze(y, 1) if y.ndim == 1 else y)
+    out = squeeze(out, -2) if x.ndim == 1 else out
+    return squeeze(out, -1) if y.ndim == 1 else out
 
 
 def _check(name: str, x: Tensor, y: Tensor, *ndims: int) -> None:

@@ -5,15 +5,17 @@ The ops are those of reductions.py; here they get PyTorch's words, defaults and 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from minidl.autograd import Op, Tensor
+from minidl.functional.along import along, check_not_empty, picked
 from minidl.ops import fused, reductions
-from minidl.ops.along import along, check_not_empty, picked
-from minidl.ops.elementwise import astype, maximum, minimum, sqrt, where
-from minidl.ops.linalg import vector_norm
+from minidl.ops.elementwise import abs, astype, maximum, minimum, sqrt, where
+from minidl.ops.linalg import p_norm
 from minidl.ops.logic import isnan, logical_not, not_equal
+from minidl.ops.shapes import dims_of, squeeze
 
 
 def _axis(dim: Any) -> Any:
@@ -138,6 +140,32 @@ def std_mean(input: Tensor, dim: Any = None, unbiased: Any = True, keepdim: bool
 
 
 @along
+
+
+def vector_norm(
+    x: Tensor, ord: float = 2, dim: int | Sequence[int] | None = None, keepdim: bool = False, *, dtype: Any = None
+) -> Tensor:
+    """The length of vectors along `dim` (all entries by default): the `ord`-th root of the sum of |x|^ord.
+
+    `ord` may also be infinity (the largest |x|), minus infinity (the smallest) or 0 (how many entries are not 0).
+
+    >>> import minidl
+    >>> vector_norm(minidl.tensor([3.0, 4.0]))
+    tensor(5.)
+    """
+    x = x if dtype is None else astype(x, dtype=dtype)
+    if x.dtype.kind != "f":
+        raise RuntimeError(f"vector_norm: expected a floating dtype, got {x.dtype}: use .float() first")
+    axis = dims_of(range(x.ndim) if dim is None or dim == () else dim, x.ndim)
+    if math.isinf(ord):
+        out = (reductions.amax if ord > 0 else reductions.amin)(abs(x), axis=axis, keepdims=True)
+    elif ord == 0:
+        out = reductions.sum(astype(not_equal(x, 0), dtype=x.dtype), axis=axis, keepdims=True)
+    else:
+        out = p_norm(x, p=ord, axis=axis)
+    return out if keepdim else squeeze(out, axis)
+
+
 def norm(input: Tensor, p: Any = "fro", dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
     """(Σ |x|^p)^(1/p) over `dim`; "fro" is p = 2, inf the largest |x|, -inf the smallest, 0 how many are not 0.
 

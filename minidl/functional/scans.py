@@ -9,12 +9,13 @@ from typing import Any
 
 from minidl.autograd import Tensor
 from minidl.autograd.tensor import describe
-from minidl.ops.along import Picked, along, cut
+from minidl.functional.along import Picked, along
+from minidl.functional.shapes import cat
 from minidl.ops.elementwise import astype, exp, log, subtract, where
 from minidl.ops.indexing import take_along_axis
 from minidl.ops.logic import bitwise_xor, isfinite
 from minidl.ops.scans import EARLIER, LATER, cumulative_product, cumulative_sum, recurrence, running_extreme
-from minidl.ops.shapes import cat
+from minidl.ops.shapes import cut
 
 
 @along

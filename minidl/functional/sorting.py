@@ -13,9 +13,9 @@ from minidl.autograd import Tensor
 from minidl.autograd import tensor as new_tensor
 from minidl.autograd.tensor import describe
 from minidl.backend import array_module
+from minidl.functional.along import Picked, along, check_not_empty, picked
 from minidl.functional.picking import gather, narrow
 from minidl.functional.shapes import movedim
-from minidl.ops.along import Picked, along, check_not_empty, picked
 from minidl.ops.elementwise import astype, ceil, floor, round, where
 from minidl.ops.indexing import getitem, take_along_axis
 from minidl.ops.logic import equal, greater, isnan

@@ -7,6 +7,7 @@ from typing import Any
 
 from minidl.autograd import Tensor
 from minidl.functional.creation import zeros
+from minidl.functional.shapes import cat, expand, permute
 from minidl.nn import init
 from minidl.nn.functional.attention import attend
 from minidl.nn.functional.linear import linear
@@ -14,7 +15,7 @@ from minidl.nn.linear import Linear
 from minidl.nn.module import Module
 from minidl.nn.parameter import Parameter
 from minidl.ops.elementwise import where
-from minidl.ops.shapes import cat, expand, permute, unsqueeze
+from minidl.ops.shapes import unsqueeze
 
 
 class MultiheadAttention(Module):

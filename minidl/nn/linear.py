@@ -8,11 +8,11 @@ from typing import Any
 
 from minidl.autograd import Tensor
 from minidl.functional.creation import zeros
+from minidl.functional.shapes import flatten
 from minidl.nn import functional as F
 from minidl.nn import init
 from minidl.nn.module import Module
 from minidl.nn.parameter import Parameter
-from minidl.ops.shapes import flatten
 
 
 class Linear(Module):

@@ -11,12 +11,13 @@ from typing import Any
 
 from minidl.autograd import Tensor
 from minidl.functional.creation import zeros
+from minidl.functional.shapes import cat
 from minidl.nn import cells
 from minidl.nn import functional as F
 from minidl.nn.module import Module
 from minidl.nn.parameter import Parameter
 from minidl.ops.recurrent import Kept, recurrence
-from minidl.ops.shapes import cat, stack, unsqueeze
+from minidl.ops.shapes import stack, unsqueeze
 
 MODES: dict[str, Any] = {
     "RNN_TANH": cells.Elman, "RNN_RELU": cells.ElmanReLU, "LSTM": cells.LSTM, "GRU": cells.GRU,

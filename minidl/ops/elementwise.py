@@ -1,7 +1,8 @@
 """Ops that work entry by entry, with broadcasting: arithmetic, exponentials and logarithms, choices, rounding.
 
 Each is the function on arrays, then its derivatives; `ufunc` names a function of NumPy.  The engine undoes the
-broadcasting.  Letters: g the gradient at the result, out the result, x and y the inputs.
+broadcasting.  minidl/functional/elementwise.py has what is made of these.
+Letters: g the gradient at the result, out the result, x and y the inputs.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from minidl import backend
-from minidl.autograd import Tensor, op
-from minidl.ops.logic import greater, isfinite, isnan, less
+from minidl.autograd import op
+from minidl.ops.logic import isfinite, isnan
 from minidl.ops.ufunc import ufunc
 
 # -- arithmetic -----------------------------------------------------------------------------------------------
@@ -62,11 +63,6 @@ reciprocal.vjps(lambda g, out, x: -g * out * out)
 negative = ufunc("negative", lambda g, out, x: -g)
 
 
-def positive(input: Tensor) -> Tensor:
-    """+input, which is `input` itself."""
-    return input
-
-
 @op
 def power(xp, x, y): return x**y
 power.vjps(lambda g, out, x, y: g * y * x ** _one_less(y),
@@ -87,11 +83,6 @@ square = ufunc("square", lambda g, out, x: g * 2 * x)
 @op
 def rsqrt(xp, x): return 1.0 / xp.sqrt(x)
 rsqrt.vjps(lambda g, out, x: g * -0.5 * out * out * out)
-
-
-def float_power(input: Any, exponent: Any) -> Tensor:
-    """input ** exponent, computed in float64 whatever the dtypes are."""
-    return power(*(astype(x, dtype="float64") if isinstance(x, Tensor) else float(x) for x in (input, exponent)))
 
 
 # -- division that rounds -------------------------------------------------------------------------------------
@@ -131,38 +122,6 @@ def _divisor(x: Any, y: Any) -> Any:
     return y
 
 
-def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Tensor:
-    """input / other; `rounding_mode` "floor" rounds it down, "trunc" towards 0; RuntimeError for another word.
-
-    >>> import minidl
-    >>> div(minidl.tensor([-7, 7]), 2, rounding_mode="trunc")
-    tensor([-3,  3])
-    """
-    if rounding_mode is None:
-        return divide(input, other)
-    if rounding_mode not in ("floor", "trunc"):
-        raise RuntimeError(f'div: expected rounding_mode None, "floor" or "trunc", got {rounding_mode!r}')
-    return (floor_divide if rounding_mode == "floor" else truncating_divide)(input, other)
-
-
-# -- two products and a sum -----------------------------------------------------------------------------------
-
-
-def lerp(input: Any, end: Any, weight: Any) -> Tensor:
-    """input + weight·(end - input): the point that lies `weight` of the way from `input` to `end`."""
-    return add(input, multiply(subtract(end, input), weight))
-
-
-def addcmul(input: Any, tensor1: Any, tensor2: Any, *, value: float = 1) -> Tensor:
-    """input + value·tensor1·tensor2."""
-    return add(input, multiply(tensor1, tensor2), alpha=value)
-
-
-def addcdiv(input: Any, tensor1: Any, tensor2: Any, *, value: float = 1) -> Tensor:
-    """input + value·tensor1/tensor2."""
-    return add(input, divide(tensor1, tensor2), alpha=value)
-
-
 # -- exponentials and logarithms ------------------------------------------------------------------------------
 
 exp = ufunc("exp", lambda g, out, x: g * out)
@@ -182,12 +141,6 @@ logaddexp = ufunc("logaddexp",
 def xlogy(xp, x, y): return x * xp.log(xp.where((x == 0) & (y == y), 1.0, y))  # 0 for x = 0, unless y is NaN
 xlogy.vjps(lambda g, out, x, y: g * log(where((x == 0) & (y <= 0), 1.0, y)),
            lambda g, out, x, y: g * x / y)
-
-
-def logit(input: Tensor, eps: float | None = None) -> Tensor:
-    """log(input / (1 - input)), the inverse of sigmoid; with `eps`, input is first brought into [eps, 1 - eps]."""
-    input = input if eps is None else clamp(input, eps, 1 - eps)
-    return log(divide(input, subtract(1, input)))
 
 
 @op
@@ -248,46 +201,9 @@ def _in_order(low: Any, high: Any) -> bool:
     return low is None or high is None or low <= high  # else every entry becomes `high`
 
 
-def clamp(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
-    """Every entry of `input` brought between `min` and `max`: numbers, tensors that broadcast with it, or None.
-
-    Raises RuntimeError if both are None.
-
-    >>> import minidl
-    >>> clamp(minidl.tensor([-2.0, 0.5, 3.0]), 0, 1)
-    tensor([0. , 0.5, 1. ])
-    """
-    if min is None and max is None:
-        raise RuntimeError("clamp needs min, max or both")
-    if not (hasattr(min, "shape") or hasattr(max, "shape")):
-        return clip(input, low=min, high=max)
-    x = input if min is None else where(less(input, min), min, input)  # not maximum: x has all the gradient at a bound
-    return x if max is None else where(greater(x, max), max, x)
-
-
-def clamp_min(input: Tensor, min: Any) -> Tensor:
-    """Every entry of `input`, but at least `min`."""
-    return clamp(input, min)
-
-
-def clamp_max(input: Tensor, max: Any) -> Tensor:
-    """Every entry of `input`, but at most `max`."""
-    return clamp(input, None, max)
-
-
-def heaviside(input: Tensor, values: Any) -> Tensor:
-    """1 where `input` is above 0, 0 where it is below, and `values` where it is 0."""
-    return where(input == 0, values, astype(input > 0, dtype=input.dtype))
-
-
 @op
 def finite(xp, x, *, nan, high, low): return xp.nan_to_num(x, nan=nan, posinf=high, neginf=low)
 finite.vjps(lambda g, out, x, nan, high, low: where(isfinite(x), g, 0.0))
-
-
-def nan_to_num(input: Tensor, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> Tensor:
-    """`input` with numbers for NaN, infinity and -infinity; for the last two, by default, the largest of the dtype."""
-    return finite(input, nan=nan or 0.0, high=posinf, low=neginf)
 
 
 # -- dtype and place ---------------------------------------------------------------------------------------------------
@@ -308,12 +224,6 @@ def moved(xp, x, *, device, origin): return backend.to_device(x, device)
 moved.vjps(lambda g, out, x, device, origin: moved(g, device=origin, origin=device))
 
 
-def result_type(tensor1: Any, tensor2: Any) -> np.dtype[Any]:
-    """The dtype of the sum of two tensors, or of a tensor and a number."""
-    ones = [Tensor(np.ones((1,)[: x.ndim], x.dtype)) if isinstance(x, Tensor) else x for x in (tensor1, tensor2)]
-    return add(*ones).dtype
-
-
 # -- rounding: flat wherever it has a derivative ------------------------------------------------------------------
 
 floor = ufunc("floor", lambda g, out, x: g * 0)
@@ -327,6 +237,3 @@ def round(xp, x, *, decimals=0): return xp.round(x, decimals)
 round.vjps(lambda g, out, x, decimals=0: g * 0)
 
 
-def frac(input: Tensor) -> Tensor:
-    """What is behind the point, with the sign of `input`."""
-    return subtract(input, trunc(input))

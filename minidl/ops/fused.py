@@ -1,4 +1,4 @@
-"""What networks do most, each as one op: linear layers, softmax, cross-entropy, normalisation, dropout.
+"""What networks do most, each as one op: linear layers, softmax, cross-entropy, normalisation.
 
 One op in place of several saves calls, and often rounding errors.
 """
@@ -7,11 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from minidl.autograd import Tensor, op
-from minidl.backend import array_module, random_stream
-from minidl.ops.elementwise import clip, exp, log, maximum, multiply, sigmoid, where
+from minidl.autograd import op
+from minidl.ops.elementwise import clip, exp, log, maximum, sigmoid, where
 from minidl.ops.indexing import one_hot_float
 
 # -- linear ------------------------------------------------------------------------------------------------------
@@ -109,7 +106,7 @@ def _bounded_log(p: Any) -> Any:
     return maximum(log(maximum(p, 1e-45)), -100.0)
 
 
-# -- normalisation and dropout --------------------------------------------------------------------------------------
+# -- normalisation --------------------------------------------------------------------------------------------------
 
 
 @op
@@ -131,25 +128,3 @@ def _scale(var: Any, w: Any, eps: float) -> Any:
     return (var + eps) ** -0.5 if w is None else (var + eps) ** -0.5 * w
 
 
-def dropout(x: Tensor, p: float = 0.5, training: bool = True, shape: tuple[int, ...] | None = None) -> Tensor:
-    """Each entry of `x` is 0 with probability `p` and otherwise x / (1 - p), so that the mean stays what it was.
-
-    Without `training` it is x itself.  Entries that share one entry of `shape`, which broadcasts with that of x, share
-    their fate.  Raises ValueError for p outside 0 to 1.  Source: Srivastava et al., "Dropout", JMLR 15 (2014).
-
-    >>> import minidl
-    >>> _ = minidl.manual_seed(0)
-    >>> dropout(minidl.ones(5), 0.5)
-    tensor([2., 2., 2., 0., 0.])
-    """
-    if not 0 <= p <= 1:
-        raise ValueError(f"a dropout probability must be from 0 to 1, got {p}")
-    if not training or p == 0:
-        return x
-    return multiply(x, random_mask(x, p, shape, 1 / (1 - p) if p < 1 else 0.0))
-
-
-def random_mask(x: Tensor, p: float, shape: tuple[int, ...] | None = None, value: float = 1.0) -> Tensor:
-    """A tensor of `shape` (that of x unless given), each entry 0 with probability `p` and otherwise `value`."""
-    kept = random_stream().random(x.shape if shape is None else shape, dtype=np.float32) >= p
-    return Tensor(array_module(x.array).asarray(kept.astype(x.dtype) * value))

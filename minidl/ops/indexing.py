@@ -146,20 +146,3 @@ def argwhere(xp, x):
 def one_hot_float(xp, index, *, classes, dtype): return (index[..., None] == xp.arange(classes)).astype(dtype)
 
 
-def one_hot(index: Tensor, num_classes: int = -1) -> Tensor:
-    """Whole numbers as rows of int64 zeros with a single 1: (...) -> (..., classes).
-
-    `num_classes` is one more than the largest number unless given; RuntimeError for a number outside it.
-
-    >>> import minidl
-    >>> one_hot(minidl.tensor([0, 2]), 3)
-    tensor([[1, 0, 0],
-            [0, 0, 1]])
-    """
-    if index.dtype.kind not in "iu":
-        raise RuntimeError(f"one_hot: expected whole numbers, got {index.dtype}")
-    low, high = (int(index.array.min()), int(index.array.max())) if index.numel() else (0, -1)
-    classes = high + 1 if num_classes == -1 else num_classes
-    if low < 0 or high >= classes or not classes:
-        raise RuntimeError(f"one_hot: expected numbers from 0 to {classes - 1}, got {low if low < 0 else high}")
-    return one_hot_float(index, classes=classes, dtype="int64")

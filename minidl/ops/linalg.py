@@ -6,19 +6,16 @@ differentiation" (2008), and for Cholesky of I. Murray, "Differentiation of the 
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from minidl.autograd import Tensor, op
-from minidl.ops import reductions
+from minidl.autograd import op
 from minidl.ops.arranging import lower_triangle
-from minidl.ops.elementwise import abs, astype, where
-from minidl.ops.logic import equal, not_equal
+from minidl.ops.elementwise import abs, where
+from minidl.ops.logic import equal
 from minidl.ops.products import matrix_product
-from minidl.ops.shapes import dims_of, squeeze, swapaxes
+from minidl.ops.shapes import swapaxes
 
 
 def _t(x: Any) -> Any:
@@ -81,25 +78,3 @@ def _size(x: Any, p: float) -> Any:
     return abs(x) if p == 2 or p >= 3 else where(equal(x, 0), 1.0, abs(x))
 
 
-def vector_norm(
-    x: Tensor, ord: float = 2, dim: int | Sequence[int] | None = None, keepdim: bool = False, *, dtype: Any = None
-) -> Tensor:
-    """The length of vectors along `dim` (all entries by default): the `ord`-th root of the sum of |x|^ord.
-
-    `ord` may also be infinity (the largest |x|), minus infinity (the smallest) or 0 (how many entries are not 0).
-
-    >>> import minidl
-    >>> vector_norm(minidl.tensor([3.0, 4.0]))
-    tensor(5.)
-    """
-    x = x if dtype is None else astype(x, dtype=dtype)
-    if x.dtype.kind != "f":
-        raise RuntimeError(f"vector_norm: expected a floating dtype, got {x.dtype}: use .float() first")
-    axis = dims_of(range(x.ndim) if dim is None or dim == () else dim, x.ndim)
-    if math.isinf(ord):
-        out = (reductions.amax if ord > 0 else reductions.amin)(abs(x), axis=axis, keepdims=True)
-    elif ord == 0:
-        out = reductions.sum(astype(not_equal(x, 0), dtype=x.dtype), axis=axis, keepdims=True)
-    else:
-        out = p_norm(x, p=ord, axis=axis)
-    return out if keepdim else squeeze(out, axis)

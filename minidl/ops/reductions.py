@@ -9,11 +9,10 @@ import math
 from typing import Any
 
 from minidl.autograd import op
-from minidl.ops.along import BACKWARDS, cut
 from minidl.ops.elementwise import exp
 from minidl.ops.logic import equal
-from minidl.ops.scans import EARLIER, FIRST, cumulative_product
-from minidl.ops.shapes import concatenate, spread
+from minidl.ops.scans import BACKWARDS, EARLIER, FIRST, cumulative_product
+from minidl.ops.shapes import concatenate, cut, spread
 
 
 def _kept(reduced: Any, x: Any, axis: Any) -> Any:

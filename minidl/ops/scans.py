@@ -8,10 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 from minidl.autograd import op
-from minidl.ops.along import BACKWARDS, cut
-from minidl.ops.shapes import concatenate
+from minidl.ops.shapes import concatenate, cut
 
-FIRST, LATER, EARLIER = slice(None, 1), slice(1, None), slice(None, -1)
+FIRST, LATER, EARLIER, BACKWARDS = slice(None, 1), slice(1, None), slice(None, -1), slice(None, None, -1)
 
 
 @op

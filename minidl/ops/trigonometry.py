@@ -8,8 +8,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from minidl.autograd import Tensor, op
-from minidl.ops.elementwise import multiply, sqrt, where
+from minidl.autograd import op
+from minidl.ops.elementwise import sqrt, where
 from minidl.ops.ufunc import ufunc
 
 # -- angles ---------------------------------------------------------------------------------------------------
@@ -36,16 +36,6 @@ def _squares(x: Any, y: Any) -> Any:
 @op
 def sinc(xp, x): return xp.sinc(x)  # sin(πx)/(πx), and 1 at 0
 sinc.vjps(lambda g, out, x: g * (cos(x * math.pi) - out) / where(x == 0, 1.0, x))
-
-
-def deg2rad(input: Any) -> Tensor:
-    """Degrees as radians: input·π/180."""
-    return multiply(input, math.pi / 180)
-
-
-def rad2deg(input: Any) -> Tensor:
-    """Radians as degrees: input·180/π."""
-    return multiply(input, 180 / math.pi)
 
 
 # -- hyperbolas -----------------------------------------------------------------------------------------------

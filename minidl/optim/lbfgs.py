@@ -17,8 +17,8 @@ import numpy as np
 
 from minidl import backend
 from minidl.backend import Array
-from minidl.optim.explain import Explanation, Walk, place
 from minidl.optim.optimizer import Group, Optimizer
+from minidl.worked import Explanation, Walk, place
 
 C1, C2 = 1e-4, 0.9  # how much f must fall, and how flat it must become
 CLOSE = 1e-9  # where two points are as good as one

@@ -10,15 +10,16 @@ import copy
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
 
 from minidl import backend
 from minidl.backend import Array
-from minidl.optim.explain import Explanation, explain
 from minidl.optim.flat import Flat, Parameter, arrange, labels, places
 from minidl.optim.runner import Rule, Update
+from minidl.worked import Explanation, Line, Walk, place
 
 Group = dict[str, Any]
 
@@ -219,7 +220,16 @@ class Optimizer:
         `index` is a tuple, or a number that counts the entries row by row; nothing is changed.  ValueError as in
         `preview`, IndexError if there is no such entry.
         """
-        return explain(*self._next(param), index)
+        title, update, xp, given, numbers = self._next(param)
+        walk = Walk(given[0].shape, place(index, given[0].shape))
+        start = {name: walk.entry(x) for name, x in zip(("w", "g", *update.memory), given, strict=True)}
+        try:
+            prepared = walk.run(partial(update.prepared, *given[:2], **numbers))
+            walk.run(partial(update.rule, xp, *prepared, *given[2:], **update.of_rule(numbers)))
+        except OSError:  # a rule that was typed at a prompt
+            for name, result in update(xp, *given, **numbers).items():
+                walk.lines.append(Line(name, "", "", walk.entry(result), "the source is not at hand"))
+        return Explanation(f"{title}, entry {list(walk.index)}", start | numbers, walk.lines)
 
     def _next(self, param: Any) -> tuple[str, Update, Any, list[Array], dict[str, float]]:
         """The next step of `param`: its name, and what it is made of; [w, g, *memory] are copies."""

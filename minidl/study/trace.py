@@ -16,12 +16,12 @@ import numpy as np
 from minidl.autograd import Tensor
 from minidl.backend import Array
 from minidl.optim import Optimizer
-from minidl.optim.explain import place
 from minidl.optim.flat import Flat
 from minidl.optim.runner import Update
 from minidl.study import charts
 from minidl.study.table import Table
 from minidl.study.text import on_host
+from minidl.worked import place
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

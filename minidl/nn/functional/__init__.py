@@ -39,4 +39,4 @@ from minidl.nn.functional.pooling import (
     max_unpool1d, max_unpool2d, max_unpool3d,
 )  # fmt: skip
 from minidl.nn.functional.vision import channel_shuffle, interpolate, pixel_shuffle, pixel_unshuffle, upsample
-from minidl.ops.indexing import one_hot
+from minidl.functional.picking import one_hot

@@ -14,11 +14,12 @@ from minidl.autograd import Tensor
 from minidl.backend import array_module, random_stream
 from minidl.functional import reductions as functions
 from minidl.functional.creation import ones_like
+from minidl.functional.elementwise import clamp
 from minidl.functional.random import rand
+from minidl.functional.shapes import split
 from minidl.ops import elementwise, fused, reductions
-from minidl.ops.elementwise import abs, clamp, erf, expm1, where
+from minidl.ops.elementwise import abs, erf, expm1, where
 from minidl.ops.indexing import put_along_axis
-from minidl.ops.shapes import split
 
 # -- straight lines that bend at 0 --------------------------------------------------------------------------------
 

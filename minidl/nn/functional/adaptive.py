@@ -64,7 +64,9 @@ def adaptive_max_pool3d(input: Tensor, output_size: Wanted, return_indices: bool
 
 
 def _adaptive_mean(dims: int, input: Tensor, output_size: Wanted) -> Tensor:
-    sizes = _sizes(f"adaptive_avg_pool{dims}d", dims, input, output_size)
+    sizes = _sizes(name := f"adaptive_avg_pool{dims}d", dims, input, output_size)
+    if input.dtype.kind != "f":
+        raise RuntimeError(f"{name}: expected floats, got {input.dtype}: use .float() first")
     return on_batch(resampled, dims, input, tables=[averaging(n, out, input.dtype) for n, out in sizes])
 
 

@@ -10,9 +10,10 @@ import math
 from minidl.autograd import Tensor
 from minidl.functional.creation import arange
 from minidl.functional.reductions import softmax
+from minidl.functional.shapes import expand
+from minidl.nn.functional.dropout import dropout
 from minidl.ops.elementwise import where
-from minidl.ops.fused import dropout
-from minidl.ops.shapes import expand, unsqueeze
+from minidl.ops.shapes import unsqueeze
 
 
 def scaled_dot_product_attention(

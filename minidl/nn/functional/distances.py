@@ -10,10 +10,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from minidl.autograd import Tensor
+from minidl.functional.elementwise import clamp
+from minidl.functional.reductions import vector_norm
 from minidl.ops import reductions
-from minidl.ops.elementwise import clamp, where
+from minidl.ops.elementwise import where
 from minidl.ops.indexing import getitem
-from minidl.ops.linalg import vector_norm
 from minidl.ops.shapes import broadcast_to
 
 

@@ -7,16 +7,25 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from minidl.autograd import Tensor
-from minidl.ops import fused
+from minidl.backend import array_module, random_stream
+from minidl.ops.elementwise import multiply
 
 
 def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
-    """Each entry becomes 0 with probability `p` and otherwise x / (1 - p); without `training` nothing happens.
+    """Each entry becomes 0 with probability `p` and otherwise x / (1 - p), so that the mean stays what it was.
 
-    ValueError for p outside 0 to 1.  Source: Srivastava et al., "Dropout", JMLR 15 (2014).
+    Without `training` it is `input` itself.  ValueError for p outside 0 to 1.
+    Source: Srivastava et al., "Dropout", JMLR 15 (2014).
+
+    >>> import minidl
+    >>> _ = minidl.manual_seed(0)
+    >>> dropout(minidl.ones(5), 0.5)
+    tensor([2., 2., 2., 0., 0.])
     """
-    return fused.dropout(input, p, training)
+    return _dropout(input, p, training, input.shape)
 
 
 def dropout1d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
@@ -42,7 +51,26 @@ def _channel_dropout(name: str, input: Tensor, p: float, training: bool, spatial
         raise RuntimeError(
             f"{name}: expected channels of {spatial} dimensions, with or without a batch, got shape {input.shape}"
         )
-    return fused.dropout(input, p, training, input.shape[: input.ndim - spatial] + (1,) * spatial)
+    return _dropout(input, p, training, input.shape[: input.ndim - spatial] + (1,) * spatial)
+
+
+def _dropout(input: Tensor, p: float, training: bool, shape: tuple[int, ...]) -> Tensor:
+    """Dropout where entries that share one of `shape`, which broadcasts with that of `input`, share their fate."""
+    _check(p)
+    if not training or p == 0:
+        return input
+    return multiply(input, _mask(input, p, shape, 1 / (1 - p) if p < 1 else 0.0))
+
+
+def _check(p: float) -> None:
+    if not 0 <= p <= 1:
+        raise ValueError(f"a dropout probability must be from 0 to 1, got {p}")
+
+
+def _mask(x: Tensor, p: float, shape: tuple[int, ...], value: float = 1.0) -> Tensor:
+    """A tensor of `shape`, on the device and in the dtype of x: entries are 0 with probability p, otherwise `value`."""
+    kept = random_stream().random(shape, dtype=np.float32) >= p
+    return Tensor(array_module(x.array).asarray(kept.astype(x.dtype) * value))
 
 
 def alpha_dropout(input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False) -> Tensor:
@@ -64,12 +92,11 @@ _ALPHA = -1.6732632423543772 * 1.0507009873554805  # SELU's lower bound, -αλ
 
 
 def _alpha_dropout(input: Tensor, p: float, training: bool, shape: tuple[int, ...]) -> Tensor:
-    if not 0 <= p <= 1:
-        raise ValueError(f"a dropout probability must be from 0 to 1, got {p}")
+    _check(p)
     if not training or p == 0:
         return input
     if p == 1:
         return input * 0.0
-    kept = fused.random_mask(input, p, shape)
+    kept = _mask(input, p, shape)
     a = 1 / math.sqrt((1 - p) * (1 + p * _ALPHA**2))
     return (input * kept + (1 - kept) * _ALPHA) * a - a * p * _ALPHA

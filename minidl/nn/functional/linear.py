@@ -6,8 +6,8 @@ The weights are passed in; a layer that remembers them is in nn/linear.py.
 from __future__ import annotations
 
 from minidl.autograd import Tensor
+from minidl.functional.products import matmul
 from minidl.ops import fused
-from minidl.ops.products import matmul
 
 
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:

@@ -13,9 +13,10 @@ import warnings
 
 from minidl.autograd import Tensor
 from minidl.functional.creation import ones_like
+from minidl.functional.elementwise import clamp
 from minidl.nn.functional.distances import at_least
 from minidl.ops import fused, reductions
-from minidl.ops.elementwise import abs, clamp, exp, log, square, where
+from minidl.ops.elementwise import abs, exp, log, square, where
 from minidl.ops.indexing import take_along_axis
 from minidl.ops.logic import logical_not
 from minidl.ops.shapes import squeeze, unsqueeze

@@ -10,10 +10,11 @@ from functools import partial
 
 from minidl.autograd import Tensor
 from minidl.functional.creation import arange
+from minidl.functional.elementwise import clamp
 from minidl.nn.functional.distances import pairwise_distance
 from minidl.nn.functional.losses import reduced, scaled
 from minidl.ops import fused, reductions
-from minidl.ops.elementwise import clamp, minimum, relu, sqrt, square, where
+from minidl.ops.elementwise import minimum, relu, sqrt, square, where
 from minidl.ops.indexing import take_along_axis
 from minidl.ops.logic import logical_and, logical_not
 from minidl.ops.shapes import unsqueeze

@@ -11,8 +11,8 @@ import numpy as np
 
 from minidl.autograd import Tensor
 from minidl.functional.creation import full
+from minidl.functional.shapes import cat
 from minidl.ops.indexing import getitem, put, replaced
-from minidl.ops.shapes import cat
 
 MODES = {  # which entry of n is taken at position i, counted from -before to n + after - 1; how far that can reach
     "reflect": (lambda i, n: n - 1 - np.abs(n - 1 - np.abs(i)), lambda n: n - 1),  # the end itself stands once

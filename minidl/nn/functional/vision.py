@@ -15,6 +15,7 @@ import numpy as np
 
 from minidl.autograd import Tensor
 from minidl.backend import array_module
+from minidl.nn.functional.windows import as_size
 from minidl.ops.indexing import getitem
 from minidl.ops.products import matrix_product
 from minidl.ops.shapes import broadcast_to, reshape, transpose
@@ -47,7 +48,7 @@ def interpolate(
     tensor([[[0.  , 0.25, 0.75, 1.  ]]])
     """
     dims, smooth = input.ndim - 2, mode.endswith(("linear", "cubic"))
-    if align_corners is not None and not smooth:
+    if align_corners is not None and mode in _MODES and not smooth:
         raise ValueError(f'interpolate: align_corners is for the linear and cubic modes, not for mode="{mode}"')
     if antialias:
         raise ValueError('interpolate: there is no antialias; mode="area" takes means when an image gets smaller')
@@ -55,12 +56,14 @@ def interpolate(
     if dims not in _MODES.get(mode, ()):
         fitting = [name for name in _MODES if dims in _MODES[name]]
         raise RuntimeError(f"interpolate: expected one of {fitting} for shape {input.shape}, got mode={mode!r}")
-    least = 0 if mode == "area" else 1  # as PyTorch has it
-    if min(input.shape[1:]) < 1 or any(out < least for _, out, _ in sizes):
+    if size is not None:
+        as_size("interpolate: size", size, dims)
+    least, counted = (0, input.shape[2:]) if mode == "area" else (1, input.shape[1:])  # as PyTorch has it
+    if min(counted) < 1 or any(out < least for _, out, _ in sizes):
         raise RuntimeError(
             f"interpolate: an image of {input.shape[1:]} cannot be made one of {tuple(out for _, out, _ in sizes)}"
         )
-    if smooth and input.dtype.kind != "f":
+    if input.dtype.kind != "f" and not mode.startswith("nearest"):
         raise RuntimeError(f'interpolate: mode="{mode}" needs floats, got {input.dtype}: use .float() first')
     tables: list[np.ndarray | int]
     if smooth:
@@ -95,8 +98,6 @@ def _sizes(
     wanted = list(given) if isinstance(given, (tuple, list)) else [given] * len(image)
     if len(wanted) != len(image):
         raise ValueError(f"interpolate: expected one number or {len(image)}, one for each side of {image}, got {given}")
-    if size is not None and any(int(out) != out for out in wanted):
-        raise TypeError(f"interpolate: expected a size of whole numbers, got {size}")
     outs = [int(n * w) for n, w in zip(image, wanted, strict=True)] if size is None else [int(w) for w in wanted]
     steps = [
         1 / w if size is None and not recompute and w > 0 else n / (out or 1)

@@ -20,7 +20,10 @@ def as_size(word: str, value: Size, dims: int) -> tuple[int, ...]:
     """A setting for each of `dims` dimensions; RuntimeError for another number of them, TypeError for fractions."""
     if isinstance(value, int):
         return (value,) * dims
-    sides = tuple(map(as_whole, value if isinstance(value, (tuple, list)) else (value,)))
+    try:
+        sides = tuple(map(as_whole, value if isinstance(value, (tuple, list)) else (value,)))
+    except TypeError:
+        raise TypeError(f"{word}: expected a whole number, or one for each of {dims} dimensions, got {value!r}") from None
     if len(sides) == 1:
         return sides * dims
     if len(sides) != dims:

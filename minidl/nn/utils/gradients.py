@@ -13,7 +13,7 @@ import numpy as np
 
 from minidl.autograd import Tensor, no_grad, tensor
 from minidl.backend import Array, array_module
-from minidl.ops.shapes import cat
+from minidl.functional.shapes import cat
 
 
 def clip_grad_norm_(

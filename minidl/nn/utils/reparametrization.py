@@ -1,20 +1,22 @@
 """Weights that are computed anew before each forward pass: from a length and a direction, or with a bounded stretch.
 
-The layer's `weight` is then no parameter but the result of those that it is computed from.
+The layer's `weight` is then no parameter but the result of those that it is computed from.  What computes it are
+functions of this module with their settings (`partial`), so that such a layer can be copied and pickled.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
 from minidl.autograd import Tensor, no_grad
 from minidl.backend import array_module, random_stream
+from minidl.functional.products import matmul
 from minidl.nn.module import Module
 from minidl.nn.parameter import Parameter
 from minidl.ops import reductions
 from minidl.ops.elementwise import sqrt, square
-from minidl.ops.products import matmul
 
 AnyModule = TypeVar("AnyModule", bound=Module)
 
@@ -33,12 +35,12 @@ def weight_norm(module: AnyModule, name: str = "weight", dim: int | None = 0) ->
     weight: Tensor = getattr(module, name)
     axes = None if dim is None else tuple(d for d in range(weight.ndim) if d != dim % weight.ndim)
     parts = {f"{name}_g": _length(weight.detach(), axes), f"{name}_v": weight.detach().clone()}
+    return _computed(module, name, partial(_of_that_length, name=name, axes=axes), parts, {})
 
-    def normalised(layer: Module) -> Tensor:
-        g, v = getattr(layer, f"{name}_g"), getattr(layer, f"{name}_v")
-        return v * (g / _length(v, axes))
 
-    return _computed(module, name, normalised, parts, {})
+def _of_that_length(layer: Module, name: str, axes: tuple[int, ...] | None) -> Tensor:
+    g, v = getattr(layer, f"{name}_g"), getattr(layer, f"{name}_v")
+    return v * (g / _length(v, axes))
 
 
 def _length(v: Tensor, axes: tuple[int, ...] | None) -> Tensor:
@@ -65,22 +67,27 @@ def spectral_norm(
         dim = int(type(module).__name__.startswith("ConvTranspose"))
     weight: Tensor = getattr(module, name)
 
-    def matrix(w: Tensor) -> Tensor:
-        return w.movedim(dim, 0).reshape(w.shape[dim], -1)
-
-    def normalised(layer: Module) -> Tensor:
-        w, u, v = (getattr(layer, f"{name}_{part}") for part in ("orig", "u", "v"))
-        if layer.training:
-            with no_grad():
-                for _ in range(n_power_iterations):
-                    v.copy_(_unit(matmul(matrix(w).T, u), eps))
-                    u.copy_(_unit(matmul(matrix(w), v), eps))
-            u, v = u.clone(), v.clone()  # so that a second forward pass before backward changes nothing
-        return w / matmul(u, matmul(matrix(w), v))
-
-    rows, columns = matrix(weight).shape
+    rows, columns = _matrix(weight, dim).shape
     vectors = {f"{name}_u": _random_unit(weight, rows, eps), f"{name}_v": _random_unit(weight, columns, eps)}
-    return _computed(module, name, normalised, {f"{name}_orig": weight.detach().clone()}, vectors)
+    compute = partial(_with_stretch_1, name=name, iterations=n_power_iterations, eps=eps, dim=dim)
+    return _computed(module, name, compute, {f"{name}_orig": weight.detach().clone()}, vectors)
+
+
+def _with_stretch_1(layer: Module, name: str, iterations: int, eps: float, dim: int) -> Tensor:
+    w, u, v = (getattr(layer, f"{name}_{part}") for part in ("orig", "u", "v"))
+    matrix = _matrix(w, dim)
+    if layer.training:
+        with no_grad():
+            for _ in range(iterations):
+                v.copy_(_unit(matmul(matrix.T, u), eps))
+                u.copy_(_unit(matmul(matrix, v), eps))
+        u, v = u.clone(), v.clone()  # so that a second forward pass before backward changes nothing
+    return w / matmul(u, matmul(matrix, v))
+
+
+def _matrix(w: Tensor, dim: int) -> Tensor:
+    """The weights with one row for each output."""
+    return w.movedim(dim, 0).reshape(w.shape[dim], -1)
 
 
 def _unit(x: Tensor, eps: float) -> Tensor:
@@ -113,12 +120,14 @@ def _computed(
     for part, start in buffers.items():
         module.register_buffer(part, start)
 
-    def compute_anew(layer: Module, inputs: Any) -> None:
-        setattr(layer, name, compute(layer))
-
+    compute_anew = partial(_compute_anew, name=name, compute=compute)
     compute_anew(module, ())
     vars(module)[f"_{name}_computed"] = module.register_forward_pre_hook(compute_anew)
     return module
+
+
+def _compute_anew(layer: Module, inputs: Any, name: str, compute: Callable[[Module], Tensor]) -> None:
+    setattr(layer, name, compute(layer))
 
 
 def _settled(module: AnyModule, name: str, parts: tuple[str, ...]) -> AnyModule:

@@ -10,7 +10,8 @@ from typing import Any
 
 from minidl.autograd import Tensor
 from minidl.functional.creation import full
-from minidl.ops.shapes import cat, stack
+from minidl.functional.shapes import cat
+from minidl.ops.shapes import stack
 
 
 def pad_sequence(

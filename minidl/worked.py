@@ -1,6 +1,6 @@
-"""One step of one weight as a textbook would work it out: every line of the rule, with the numbers put in.
+"""A function worked through as a textbook does it: for one entry of its arrays, every line with the numbers put in.
 
-The lines are read from the rule's own source and run one after the other, so that they cannot say anything else.
+The lines are read from the function's own source and run one after the other, so that they cannot say anything else.
 """
 
 from __future__ import annotations
@@ -16,9 +16,6 @@ from itertools import accumulate
 from typing import Any, NamedTuple
 
 import numpy as np
-
-from minidl.backend import Array
-from minidl.optim.runner import Update
 
 FUNCTIONS = (max, min, abs, float, int, dict)  # shown with what they are given, as ufuncs are
 PARTED = (ast.UnaryOp, ast.Compare, ast.Tuple, ast.Dict)  # and so are these
@@ -41,9 +38,9 @@ class Line(NamedTuple):
 
 
 class Explanation:
-    """One step of one weight: `print` shows it, `values` holds every result by name with all its digits.
+    """What a function does with one entry: `print` shows it, `values` holds every result by name with all its digits.
 
-    `given` is what the step starts from, `lines` are the lines of the rule.
+    `given` is what it starts from, `lines` are its lines; here those of an optimizer's rule.
 
     >>> import minidl
     >>> w = minidl.tensor([0.5, 2.0], requires_grad=True)
@@ -87,22 +84,6 @@ def place(index: int | tuple[int, ...], shape: tuple[int, ...]) -> tuple[int, ..
         return tuple(int(i) for i in np.unravel_index(int(flat), shape))
     except (IndexError, TypeError):
         raise IndexError(f"{index} is no entry of a parameter of shape {shape}") from None
-
-
-def explain(
-    title: str, update: Update, xp: Any, given: Sequence[Array], numbers: dict[str, float], index: int | tuple[int, ...]
-) -> Explanation:
-    """What `update` does to one entry of the arrays `given` [w, g, *memory], which may be written over."""
-    w, g, *memory = given
-    walk = Walk(w.shape, place(index, w.shape))
-    start = {name: walk.entry(x) for name, x in zip(("w", "g", *update.memory), given, strict=True)}
-    try:
-        w, g = walk.run(partial(update.prepared, w, g, **numbers))
-        walk.run(partial(update.rule, xp, w, g, *memory, **update.of_rule(numbers)))
-    except OSError:  # a rule that was typed at a prompt
-        for name, result in update(xp, *given, **numbers).items():
-            walk.lines.append(Line(name, "", "", walk.entry(result), "the source is not at hand"))
-    return Explanation(f"{title}, entry {list(walk.index)}", start | numbers, walk.lines)
 
 
 class Walk:
@@ -174,10 +155,10 @@ class Walk:
         return False
 
     def _execute(self, statement: ast.stmt) -> None:
-        exec(compile(ast.fix_missing_locations(ast.Module([statement], [])), "<rule>", "exec"), self.scope)
+        exec(compile(ast.fix_missing_locations(ast.Module([statement], [])), "<worked>", "exec"), self.scope)
 
     def _value(self, expression: ast.expr) -> Any:
-        return eval(compile(ast.fix_missing_locations(ast.Expression(expression)), "<rule>", "eval"), self.scope)
+        return eval(compile(ast.fix_missing_locations(ast.Expression(expression)), "<worked>", "eval"), self.scope)
 
     # -- formulas
 

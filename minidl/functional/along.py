@@ -12,11 +12,10 @@ from typing import Any, NamedTuple, TypeVar
 from minidl.autograd import Tensor
 from minidl.autograd.tensor import describe
 from minidl.ops.indexing import take_along_axis
-from minidl.ops.shapes import dim_of, reshape
+from minidl.ops.shapes import reshape
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 PYTORCHS_WORDS = {"axis": "dim", "keepdims": "keepdim"}
-BACKWARDS = slice(None, None, -1)
 
 
 class Picked(NamedTuple):
@@ -51,11 +50,6 @@ def _lifted(x: Any) -> Any:
 
 def _number(x: Tensor) -> Tensor:
     return x.reshape(()) if x.array.size == 1 else x
-
-
-def cut(x: Any, axis: int, part: slice) -> Any:
-    """`x[part]` along `axis`."""
-    return x[(slice(None),) * dim_of(axis, x.ndim) + (part,)]
 
 
 def check_not_empty(name: str, input: Tensor, dim: Any = None) -> None:
