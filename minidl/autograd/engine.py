@@ -41,13 +41,14 @@ class Op(Protocol):
 
     def __call__(self, *inputs: Any, **settings: Any) -> Tensor: ...
 
-    def vjps(self, *rules: Callable[..., Any] | None, every: Callable[..., Any] | None = None) -> None:
+    def vjps(self, *rules: Callable[..., Any] | None, every: Callable[..., Any] | None = None,
+             together: Callable[..., Any] | None = None) -> None:  # fmt: skip
         """Give the rules: `rule(g, out, *inputs, **settings)` is g times the derivative of out by that input.
 
         A rule is a pure expression that means the same on arrays and on tensors, so that it can itself be
         differentiated.  It may leave broadcasting as it is: the engine sums over what was broadcast, and
         restores the dtype.  An op on any number of arrays has one rule, `every`, whose first argument is the
-        position of the input.
+        position of the input.  Where the gradients share most of their work one rule, `together`, returns them all.
         """
 
 
@@ -115,11 +116,12 @@ def op(function: Callable[..., Array]) -> Op:
             watch.result(name, result, inputs, settings)
         return result
 
-    def vjps(*given: Callable[..., Any] | None, every: Callable[..., Any] | None = None) -> None:
+    def vjps(*given: Callable[..., Any] | None, every: Any = None, together: Any = None) -> None:
         nonlocal rules
-        if every is None and len(given) != (count := function.__code__.co_argcount - 1):
+        if not (every or together) and len(given) != (count := function.__code__.co_argcount - 1):
             raise TypeError(f"{name} has {count} array inputs and needs a rule (or None) for each, got {len(given)}")
-        rules = call.rules = _Every(every) if every else given  # type: ignore[attr-defined]
+        rules = _Every(every) if every else Together(together) if together else given
+        call.rules = rules  # type: ignore[attr-defined]
 
     update_wrapper(call, function)
     call.function, call.rules, call.vjps = function, rules, vjps  # type: ignore[attr-defined]
@@ -134,6 +136,23 @@ class _Every:
 
     def __iter__(self) -> Iterator[Callable[..., Any]]:  # endless: zip stops at the last input
         return (partial(self.rule, position) for position in itertools.count())
+
+
+class Together:
+    """The rules of an op whose one rule gives the gradients of all inputs: it runs when the first of them is asked."""
+
+    def __init__(self, rule: Callable[..., Sequence[Any]]) -> None:
+        self.rule = rule
+
+    def __iter__(self) -> Iterator[Callable[..., Any]]:
+        found: list[Any] = []
+
+        def one(place: int, *given: Any, **settings: Any) -> Any:
+            found[:] = found or self.rule(*given, **settings)
+            return found[place]
+
+        one.__wrapped__ = self.rule  # type: ignore[attr-defined]
+        return (partial(one, place) for place in itertools.count())
 
 
 def _of_whole_numbers(function: Callable[..., Array], xp: Any, arrays: list[Any], settings: dict[str, Any]) -> Array:

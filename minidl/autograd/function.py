@@ -6,10 +6,9 @@ as the op, and the context of a call as its setting, which goes when the graph i
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from copy import copy
-from functools import partial, wraps
+from functools import wraps
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
@@ -53,19 +52,6 @@ class FunctionCtx:
         self._zeros_for_none = value
 
 
-class _RunOnce:
-    """The rules of every Function: `backward` gives all gradients at once, so the first rule that is asked runs it."""
-
-    def __iter__(self) -> Iterator[Callable[..., Any]]:
-        found: list[Any] = []
-
-        def rule(place: int, g: Any, out: Any, *inputs: Any, ctx: FunctionCtx) -> Any:
-            found[:] = found or _input_gradients(ctx, g, out)
-            return found[place]
-
-        return (partial(rule, place) for place in itertools.count())
-
-
 class Function:
     """An operation given by static methods: `y = MyFunction.apply(x, ...)`.
 
@@ -92,7 +78,7 @@ class Function:
     tensor(12.)
     """
 
-    rules = _RunOnce()
+    rules = engine.Together(lambda g, out, *inputs, ctx: _input_gradients(ctx, g, out))
     forward: Callable[..., Any]
     backward: Callable[..., Any]
 

@@ -16,7 +16,7 @@ from minidl.nn import cells
 from minidl.nn import functional as F
 from minidl.nn.module import Module
 from minidl.nn.parameter import Parameter
-from minidl.ops.recurrent import Kept, recurrence
+from minidl.ops.recurrent import recurrence
 from minidl.ops.shapes import stack, unsqueeze
 
 MODES: dict[str, Any] = {
@@ -112,7 +112,7 @@ class RNNBase(Module):
         if self.bias and self._cell is not cells.GRU:  # the others add both biases at the same place
             b_ih, b_hh = b_ih + b_hh, None
         x = F.linear(x[::-1] if direction else x, w_ih, b_ih)  # (L, N, gates · H), in one product
-        states = recurrence(x, start[:, place], w_hh, b_hh, cell=self._cell, kept=Kept())  # (L + 1, S, N, H)
+        states = recurrence(x, start[:, place], w_hh, b_hh, cell=self._cell, kept=[])  # (L + 1, S, N, H)
         return states[:0:-1, 0] if direction else states[1:, 0], states[-1]
 
     def _start(self, x: Tensor, hx: Any, batched: bool) -> Tensor:

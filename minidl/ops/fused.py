@@ -5,11 +5,13 @@ One op in place of several saves calls, and often rounding errors.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
-from minidl.autograd import op
+from minidl.autograd import Tensor, op
 from minidl.ops.elementwise import clip, exp, log, maximum, sigmoid, where
 from minidl.ops.indexing import one_hot_float
+from minidl.ops.reductions import mean
 
 # -- linear ------------------------------------------------------------------------------------------------------
 
@@ -106,25 +108,47 @@ def _bounded_log(p: Any) -> Any:
     return maximum(log(maximum(p, 1e-45)), -100.0)
 
 
-# -- normalisation --------------------------------------------------------------------------------------------------
+# -- normalisation ---------------------------------------------------------------------------------------------------
 
 
 @op
-def normalize(xp, x, mean, var, w=None, b=None, *, eps):
-    """(x - mean) / sqrt(var + eps) · w + b, where all but x broadcast against x."""
-    scale = 1 / xp.sqrt(var + eps)
-    out = (x - mean) * (scale if w is None else scale * w)
-    return out if b is None else out + b
-normalize.vjps(
-    lambda g, out, x, mean, var, w=None, b=None, *, eps: g * _scale(var, w, eps),
-    lambda g, out, x, mean, var, w=None, b=None, *, eps: -g * _scale(var, w, eps),
-    lambda g, out, x, mean, var, w=None, b=None, *, eps: g * (x - mean) * _scale(var, w, eps) * (-0.5 / (var + eps)),
-    lambda g, out, x, mean, var, w=None, b=None, *, eps: g * (x - mean) * _scale(var, None, eps),
-    lambda g, out, x, mean, var, w=None, b=None, *, eps: g)
+def standardize(xp, x, w=None, b=None, *, axis, eps, kept=None):
+    """(x - mean) / sqrt(var + eps) · w + b, with mean and variance of x along `axis`; w and b broadcast against x.
+
+    In the list `kept` it leaves mean and variance, which saves computing them again on the way back.
+    """
+    average = mean(x, axis=axis, keepdims=True)
+    out = x - average
+    variance = mean(out * out, axis=axis, keepdims=True)
+    if kept is not None:
+        kept += [average, variance]
+    r = 1 / xp.sqrt(variance + eps)
+    out *= r if w is None else r * w
+    if b is not None:
+        out += b
+    return out
 
 
-def _scale(var: Any, w: Any, eps: float) -> Any:
-    """w / sqrt(var + eps)."""
-    return (var + eps) ** -0.5 if w is None else (var + eps) ** -0.5 * w
+def _standardize_slopes(g: Any, out: Any, x: Any, w: Any = None, b: Any = None, *, axis: Any, eps: float,
+                        kept: Any = None) -> Any:  # fmt: skip
+    """The gradients of x, w and b: with d = x - mean and r = (var + eps)^-½, d·r has r·(g - ḡ - d·r²·mean(g·d)).
+
+    A w that is the same for all entries that share a mean need not be multiplied into g entry by entry.
+    """
+    if kept is None or isinstance(g, Tensor):  # what is kept has no history
+        d = x - mean(x, axis=axis, keepdims=True)
+        r = (mean(d * d, axis=axis, keepdims=True) + eps) ** -0.5
+    else:
+        d, r = x - kept[0], (kept[1] + eps) ** -0.5
+    shared = w is None or w.shape == r.shape
+    h = g if shared else g * w
+    s = mean(h * d, axis=axis, keepdims=True)
+    scale, count = r * w if shared and w is not None else r, math.prod(x.shape) / max(1, math.prod(r.shape))
+    return (
+        (h - mean(h, axis=axis, keepdims=True) - d * (r * r * s)) * scale,
+        s * r * count if shared else g * d * r,
+        g,
+    )
 
 
+standardize.vjps(together=_standardize_slopes)

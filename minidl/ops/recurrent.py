@@ -16,20 +16,11 @@ from minidl.ops.fused import linear
 from minidl.ops.shapes import stack
 
 
-class Kept:
-    """What one run of `recurrence` keeps for its way back: what each step needs there, and the gradients found last."""
-
-    def __init__(self) -> None:
-        self.steps: list[Any] = []
-        self.g: Any = None
-        self.found: Any = None
-
-
 @op
 def recurrence(xp, x, s, w, b=None, *, cell, kept=None):
     """All states: (T, N, G·H), (S, N, H), (G·H, H), (G·H,) -> (T + 1, S, N, H), the first of which is s.
 
-    A new `Kept` saves the way back from computing the gates again, and from being gone once for each input.
+    In the list `kept` each step leaves what its way back needs, which saves computing the gates again.
     """
     out = xp.empty((len(x) + 1, *s.shape), x.dtype)
     out[0] = s
@@ -40,32 +31,24 @@ def recurrence(xp, x, s, w, b=None, *, cell, kept=None):
         for k, state in enumerate(states):
             out[t + 1, k] = state
         if kept is not None:
-            kept.steps.append(needed)
+            kept.append(needed)
     return out
-recurrence.vjps(
-    lambda g, out, x, s, w, b=None, *, cell, kept=None: _through_time(g, out, x, w, b, cell, kept)[0],
-    lambda g, out, x, s, w, b=None, *, cell, kept=None: _through_time(g, out, x, w, b, cell, kept)[1],
-    lambda g, out, x, s, w, b=None, *, cell, kept=None:
-        _through_time(g, out, x, w, b, cell, kept)[2].reshape((-1, len(w))).T @ out[:-1, 0].reshape((-1, w.shape[1])),
-    lambda g, out, x, s, w, b=None, *, cell, kept=None:
-        _through_time(g, out, x, w, b, cell, kept)[2].sum(axis=(0, 1)))
 
 
-def _through_time(g: Any, out: Any, x: Any, w: Any, b: Any, cell: Any, kept: Kept | None) -> tuple[Any, Any, Any]:
-    """The gradients of x, s and u, from the last time step to the first."""
+def _through_time(g: Any, out: Any, x: Any, s: Any, w: Any, b: Any = None, *, cell: Any, kept: Any = None) -> Any:
+    """The gradients of x, s, w and b, from the last time step to the first."""
     if isinstance(g, Tensor):
         kept = None  # it holds bare arrays, through which no second derivative would find its way
-    elif kept is not None and kept.g is g:
-        return kept.found
     dx, du, ds = [], [], list(g[-1])
     for t in reversed(range(len(x))):
-        needed = kept.steps[t] if kept else cell.step(x[t], linear(out[t, 0], w, b), *out[t])[1]
+        needed = kept[t] if kept else cell.step(x[t], linear(out[t, 0], w, b), *out[t])[1]
         dx_t, du_t, *ds = cell.back(needed, out[t], out[t + 1], *ds)
         dx.append(dx_t)
         du.append(du_t)
         ds[0] = ds[0] + du_t @ w
         ds = [own + later for own, later in zip(g[t], ds, strict=True)]
-    found = stack(dx[::-1]), stack(ds), stack(du[::-1])
-    if kept is not None:
-        kept.g, kept.found = g, found
-    return found
+    u, h = stack(du[::-1]).reshape((-1, len(w))), out[:-1, 0].reshape((-1, w.shape[1]))  # (T·N, G·H), (T·N, H)
+    return stack(dx[::-1]), stack(ds), u.T @ h, u.sum(axis=0)
+
+
+recurrence.vjps(together=_through_time)

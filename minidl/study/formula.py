@@ -43,7 +43,7 @@ class Formula:
         given, letters = _bound(op, rule, arguments, settings)
         self.letter = letters[place] if place < len(letters) else f"x{place + 1}"
         self.rule = self.derivative = self.numbers = ""
-        expression = _expression(rule) if not isinstance(op, type) else _returned_to(op, place)
+        expression = _returned_to(op, place) if isinstance(op, type) else _expression(rule, place)
         if expression is None:
             return
         known = {**_globals(rule), **given}
@@ -64,7 +64,7 @@ def _bound(op: Any, rule: Any, arguments: Any, settings: Any) -> tuple[dict[str,
     """The arguments of a rule by name, and the names of the inputs among them."""
     if isinstance(op, type):  # the forward of a Function
         return {}, list(op_letters(op))
-    first = rule.args if isinstance(rule, partial) else ()  # the position, where one rule serves every input
+    first = rule.args if isinstance(rule, partial) and _shared(rule) is None else ()  # the position, if it serves all
     call = inspect.signature(_function(rule)).bind(*first, *arguments, **settings)
     call.apply_defaults()
     names = [name for name, parameter in call.signature.parameters.items() if parameter.kind in _ONE]
@@ -112,7 +112,12 @@ def text(expression: ast.expr) -> str:
 
 
 def _function(rule: Any) -> Any:
-    return rule.func if isinstance(rule, partial) else rule
+    return _shared(rule) or (rule.func if isinstance(rule, partial) else rule)
+
+
+def _shared(rule: Any) -> Any:
+    """The function that gives the gradients of all inputs together, if the rule is a part of such a one."""
+    return getattr(getattr(rule, "func", None), "__wrapped__", None)
 
 
 def _globals(rule: Any) -> dict[str, Any]:
@@ -140,13 +145,13 @@ def _tree(source: str) -> ast.Module | None:
         return None
 
 
-def _expression(rule: Any) -> ast.expr | None:
-    """The expression that a rule computes, if its source is known."""
+def _expression(rule: Any, place: int) -> ast.expr | None:
+    """The expression that a rule computes for the input at this place, if its source is known."""
     function = _function(rule)
     if not inspect.isfunction(function):
         return None
     if function.__name__ != "<lambda>":
-        return _returned(function)
+        return _returned(function, None if _shared(rule) is None else place)
     places = [place for place in function.__code__.co_positions() if None not in place and place[3] > 0]  # type: ignore[operator]
     for node in _definitions(function.__code__):
         if isinstance(node, ast.Lambda) and all(_lies_in(place, node) for place in places):

@@ -30,8 +30,6 @@ WORDS = {
     "minimum": "The smaller of the two receives the upstream gradient; equals share it.",
     "multiply": "Each factor receives the upstream gradient times the other factor.",
     "negative": "The upstream gradient with its sign turned.",
-    "normalize": "The upstream gradient times the scale; mean and variance, where they were computed from the batch, "
-                 "pass on shares of their own.",
     "power": "The base receives upstream times y x^(y-1); the exponent upstream times x^y log x.",
     "reciprocal": "The upstream gradient times -1 / x².",
     "recurrence": "Backpropagation through time: from the last time step to the first, each step adds its share.",
@@ -47,6 +45,7 @@ WORDS = {
     "sqrt": "The upstream gradient over twice the root.",
     "square": "The upstream gradient times 2x.",
     "subtract": "The first term receives the upstream gradient, the second one the same with its sign turned.",
+    "standardize": "The upstream gradient times the scale, less what goes by way of the mean and of the variance.",
     "sum": "Each entry receives the upstream gradient of the sum it went into.",
     "take": "The upstream gradient goes back to the places that were picked, 0 to the others.",
     "tanh": "The upstream gradient times 1 - tanh², which is at most 1.",

@@ -1,8 +1,7 @@
 """Rows of what networks do most, each as one op."""
 
-import torch
 import torch.nn.functional as F
-from op_rows.row import Row, distinct, normal, positive, probability, whole
+from op_rows.row import Row, distinct, normal, probability, whole
 
 from minidl.ops import fused
 
@@ -19,8 +18,10 @@ DIFFERENTIABLE = [
     Row(fused.hardtanh, (distinct(6),), {"low": -0.2, "high": 0.1}, torch=lambda x: F.hardtanh(x, -0.2, 0.1)),
     Row(fused.binary_cross_entropy, (probability(2, 3), probability(2, 3)),
         torch=lambda p, y: F.binary_cross_entropy(p, y, reduction="none")),
-    Row(fused.normalize, (normal(5, 3), normal(3), positive(3), normal(3), normal(3)), {"eps": 1e-3},
-        torch=lambda x, m, v, w, b: (x - m) / torch.sqrt(v + 1e-3) * w + b),
-    Row(fused.normalize, (normal(5, 3), normal(3), positive(3)), {"eps": 1e-3},
-        torch=lambda x, m, v: (x - m) / torch.sqrt(v + 1e-3), label="no weight"),
+    Row(fused.standardize, (normal(5, 3, 2), normal(1, 3, 1), normal(1, 3, 1)), {"axis": (0, 2), "eps": 1e-3},
+        torch=lambda x, w, b: F.batch_norm(x, None, None, w.reshape(3), b.reshape(3), True, eps=1e-3)),
+    Row(fused.standardize, (normal(5, 3), normal(3), normal(3)), {"axis": (-1,), "eps": 1e-3},
+        torch=lambda x, w, b: F.layer_norm(x, (3,), w, b, eps=1e-3)),
+    Row(fused.standardize, (normal(2, 4),), {"axis": (1,), "eps": 1e-3},
+        torch=lambda x: F.layer_norm(x, (4,), eps=1e-3), label="no weight"),
 ]  # fmt: skip

@@ -11,9 +11,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from minidl.autograd import Tensor, no_grad
+from minidl.backend import Array
 from minidl.nn.functional.padding import pad
 from minidl.ops import fused, reductions
-from minidl.ops.elementwise import square
+from minidl.ops.elementwise import rsqrt, square
 
 
 def batch_norm(
@@ -41,27 +42,31 @@ def batch_norm(
         if vector is not None and vector.shape != (channels,):
             raise RuntimeError(f"batch_norm: expected a {word} of shape ({channels},), got {vector.shape}")
     others, column = (0, *range(2, input.ndim)), (1, channels) + (1,) * (input.ndim - 2)
+    w, b = (None if vector is None else vector.reshape(column) for vector in (weight, bias))
     if training and input.numel():
         count = input.numel() // channels
         if count == 1:
             raise ValueError(f"batch_norm: training needs more than one value per channel, got shape {input.shape}")
-        mean = reductions.mean(input, axis=others, keepdims=True)
-        var = reductions.var(input, axis=others, keepdims=True, correction=0)
-        _move_towards(running_mean, mean, momentum)
-        _move_towards(running_var, var, momentum, count / (count - 1))
-    elif running_mean is None or running_var is None:
+        statistics: list[Array] = []
+        out = fused.standardize(input, w, b, axis=others, eps=eps, kept=statistics)
+        _move_towards(running_mean, running_var, statistics, momentum, count)
+        return out
+    if running_mean is None or running_var is None:
         raise RuntimeError("batch_norm: running_mean and running_var are needed when not training")
-    else:
-        mean, var = running_mean.reshape(column), running_var.reshape(column)
-    scale_and_shift = [None if vector is None else vector.reshape(column) for vector in (weight, bias)]
-    return fused.normalize(input, mean, var, *scale_and_shift, eps=eps)
+    with no_grad():
+        mean, scale = running_mean.reshape(column), rsqrt(running_var.reshape(column) + eps)
+    out = (input - mean) * (scale if w is None else scale * w)
+    return out if b is None else out + b
 
 
-def _move_towards(running: Tensor | None, batch: Tensor, momentum: float, factor: float = 1.0) -> None:
-    """running = (1 - momentum) · running + momentum · factor · batch, in place."""
-    if running is not None:
-        with no_grad():
-            running.mul_(1 - momentum).add_(batch.reshape(running.shape) * (momentum * factor))
+def _move_towards(
+    running_mean: Tensor | None, running_var: Tensor | None, statistics: list[Array], momentum: float, count: int
+) -> None:
+    """running = (1 - momentum) · running + momentum · statistic, in place; the variance with count - 1."""
+    for running, x, factor in zip((running_mean, running_var), statistics, (1, count / (count - 1)), strict=True):
+        if running is not None:
+            with no_grad():
+                running.mul_(1 - momentum).add_(Tensor(x.reshape((-1, *running.shape)).mean(0)) * (momentum * factor))
 
 
 def layer_norm(
@@ -82,9 +87,7 @@ def layer_norm(
            [-1.,  1.]], dtype=float32)
     """
     axes = _last_axes("layer_norm", input, normalized_shape, weight=weight, bias=bias)
-    mean = reductions.mean(input, axis=axes, keepdims=True)
-    var = reductions.var(input, axis=axes, keepdims=True, correction=0)
-    return fused.normalize(input, mean, var, weight, bias, eps=eps)
+    return fused.standardize(input, weight, bias, axis=axes, eps=eps, kept=[])
 
 
 def rms_norm(
@@ -103,6 +106,10 @@ def rms_norm(
 
 def _last_axes(name: str, input: Tensor, shape: Sequence[int], **given: Tensor | None) -> tuple[int, ...]:
     """The axes that `shape` names, counted from the end; RuntimeError unless everything has that shape."""
+    if isinstance(shape, int):
+        raise TypeError(f"{name}: expected normalized_shape as a tuple, ({shape},), got {shape}")
+    if input.dtype.kind != "f":
+        raise RuntimeError(f"{name}: expected a floating dtype, got {input.dtype}: use .float() first")
     shape = tuple(shape)
     if not shape or input.shape[-len(shape) :] != shape:
         raise RuntimeError(f"{name}: expected an input of shape (*, {', '.join(map(str, shape))}), got {input.shape}")
@@ -123,10 +130,10 @@ def group_norm(
     if input.ndim < 2:
         raise RuntimeError(f"group_norm: expected an input (N, C, ...), got shape {input.shape}")
     channels = input.shape[1]
+    if num_groups > 0 and len(input) * channels // num_groups * math.prod(input.shape[2:]) == 1:
+        raise ValueError(f"group_norm: needs more than one value per group, got shape {input.shape}")
     if num_groups < 1 or channels % num_groups:
         raise RuntimeError(f"group_norm: the {channels} channels of {input.shape} do not make {num_groups} groups")
-    if math.prod(input.shape) == num_groups:
-        raise ValueError(f"group_norm: needs more than one value per group, got shape {input.shape}")
     grouped = input.reshape(input.shape[0], num_groups, math.prod(input.shape[1:]) // num_groups)
     out = layer_norm(grouped, grouped.shape[2:], eps=eps).reshape(input.shape)
     return _scaled_and_shifted("group_norm", out, weight, bias)
@@ -153,11 +160,10 @@ def instance_norm(
     axes, count = tuple(range(2, input.ndim)), math.prod(input.shape[2:])
     if count <= 1:
         raise ValueError(f"instance_norm: training needs more than one value per channel, got shape {input.shape}")
-    mean = reductions.mean(input, axis=axes, keepdims=True)
-    var = reductions.var(input, axis=axes, keepdims=True, correction=0)
-    _move_towards(running_mean, mean.mean(0), momentum)
-    _move_towards(running_var, var.mean(0), momentum, count / (count - 1))
-    return _scaled_and_shifted("instance_norm", fused.normalize(input, mean, var, eps=eps), weight, bias)
+    statistics: list[Array] = []
+    out = fused.standardize(input, axis=axes, eps=eps, kept=statistics)
+    _move_towards(running_mean, running_var, statistics, momentum, count)
+    return _scaled_and_shifted("instance_norm", out, weight, bias)
 
 
 def _scaled_and_shifted(name: str, x: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
