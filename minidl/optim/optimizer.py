@@ -33,6 +33,17 @@ _LARGEST = {
 _NO_OPTIONS = ("self", "params", "foreach", "fused", "capturable", "differentiable", "__class__")
 
 
+class _State(dict[Any, dict[str, Any]]):
+    """The state of each parameter; that of one without any is made when it is asked for, and is its `own`."""
+
+    def __init__(self, own: dict[Any, dict[str, Any]], states: dict[Any, dict[str, Any]]) -> None:
+        super().__init__(states)
+        self._own = own
+
+    def __missing__(self, p: Any) -> dict[str, Any]:
+        return self.setdefault(p, self._own.setdefault(p, {}))
+
+
 class Optimizer:
     """Base of all optimizers: what a method does not say itself, it does as every other.
 
@@ -86,6 +97,7 @@ class Optimizer:
         self.param_groups: list[Group] = []
         self._flats: list[Flat] = []  # one for each group, dtype and device
         self._updates: dict[Any, Update] = {}
+        self._own: dict[Any, dict[str, Any]] = {}  # what a `step` of the user's own has put into `state`
         self.watchers: list[Callable[..., None]] = []  # told of every part of a step before it is taken
         groups = given if isinstance(given[0], dict) else [{"params": given}]
         self._add([self._checked_group(group, k) for k, group in enumerate(groups)])
@@ -275,8 +287,11 @@ class Optimizer:
 
     @property
     def state(self) -> dict[Any, dict[str, Any]]:
-        """What is remembered of each parameter that has taken a step, under PyTorch's names; arrays are views."""
-        return {p: state for p, state in self._states() if state}
+        """What is remembered of each parameter that has taken a step, under PyTorch's names; arrays are views.
+
+        For other parameters it is an empty dictionary, into which a `step` of your own may put what it likes.
+        """
+        return _State(self._own, {p: state for p, state in self._states() if state})
 
     def _states(self) -> Iterator[tuple[Any, dict[str, Any]]]:
         """Every parameter, in order, with what is remembered of it."""
@@ -286,7 +301,7 @@ class Optimizer:
             arrays = {letter: flat.part(memory, i) for letter, memory in flat.memory.items()}
             values = {"t": flat.steps[i], **flat.kept[i], **arrays} if flat.steps[i] else {}
             named = {self._state_name(letter): value for letter, value in values.items()}
-            yield p, {name: x for name, x in named.items() if name is not None}
+            yield p, self._own.get(p) or {name: x for name, x in named.items() if name is not None}
 
     def _state_name(self, letter: str) -> str | None:
         return self.state_names.get(letter, "step" if letter == "t" else letter)
@@ -322,6 +337,9 @@ class Optimizer:
             flat.forget_plans()
         for (group, p), letters in zip(params, states, strict=True):
             flat, i = where[id(p)]
+            if not hasattr(self, "rule"):
+                self._own[p] = {name: x for name, x in letters.items() if name != "t"}
+                continue
             flat.steps[i] = letters.pop("t")
             flat.kept[i] = {letter: float(letters.pop(letter)) for letter in self.kept if letter in letters}
             for letter, value in letters.items():
@@ -346,6 +364,8 @@ class Optimizer:
 
     def _checked_state(self, group: Group, p: Any, saved: dict[str, Any]) -> dict[str, Any]:
         """What `saved` says of parameter p by letter, `t` among them; ValueError if that is not what the rule needs."""
+        if not hasattr(self, "rule"):
+            return {**copy.deepcopy(saved), "t": 0}
         memory = (*self._update(group).memory, *self.kept)
         letters = {self._state_name(letter): letter for letter in ("t", *self.state_names, *memory)}
         state: dict[str, Any] = {}
