@@ -1,4 +1,4 @@
-"""The command `minidl`: train on MNIST, run a script for PyTorch, compare the optimizers, see what is installed.
+"""The command `minidl`: train on MNIST, run a script for PyTorch, compare the optimizers, measure the speed.
 
 What a command needs is imported when it runs; a mistake on the command line costs one line and exit code 2.
 """
@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output has gone, as in `minidl optimizers | head -3`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except (OSError, FloatingPointError) as error:
+    except (OSError, FloatingPointError, MemoryError) as error:
         print(f"{options.parser.prog}: {error}", file=sys.stderr)
         return 1
 
@@ -61,6 +61,7 @@ class Parser(argparse.ArgumentParser):
 def build_parser() -> argparse.ArgumentParser:
     """All commands and their options."""
     from minidl import __version__, optim
+    from minidl.bench import add_options
     from minidl.train import models
 
     # Muon takes only matrices, L-BFGS calls the loss itself: these do not fit the loop of a Trainer.
@@ -91,6 +92,7 @@ def build_parser() -> argparse.ArgumentParser:
     torch_parser.add_argument("arguments", nargs=argparse.REMAINDER, metavar="...", help="the script's own arguments")
 
     command("optimizers", optimizers, "print the optimizers side by side")
+    add_options(command("bench", bench, "time minidl beside PyTorch and other libraries that are installed"))
     command("info", info, "print versions, libraries and devices")
     return parser
 
@@ -308,6 +310,16 @@ def _section(rows: Sequence[dict[str, str]], key: str, name: str, width: int) ->
     margin = max(len(row[key]) for row in rows)
     lines = [_wrapped([row[key], row[name]], [margin, max(20, width - margin - 2)]) for row in rows]
     return "\n".join([name.upper(), *lines])
+
+
+# -- minidl bench --------------------------------------------------------------------------------------------
+
+
+def bench(options: argparse.Namespace) -> int:
+    """Time the same work in minidl, in other libraries and in bare NumPy, and print the ratios."""
+    from minidl.bench.compare import run
+
+    return run(options, "minidl " + " ".join(sys.argv[1:]))
 
 
 # -- minidl info ---------------------------------------------------------------------------------------------

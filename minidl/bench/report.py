@@ -1,0 +1,173 @@
+"""What compare.py found, as tables in Markdown: medians, ratios with their quartiles, and goals.
+
+Below the tables stands how they are to be read, and where, when and with what they were made.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+GOALS = {  # the largest ratio to PyTorch that minidl allows itself
+    "8 small ops, forward and backward": 0.55,
+    "MLP 784-128-10, batch 64, Adam": 0.60,
+    "MLP 784-128-10, batch 1, SGD": 0.60,
+    "MLP 784-512-10, batch 256, Adam": 0.80,
+    "MLP 784-128-10, batch 1, prediction": 0.60,
+    "LeNet-5, batch 64, Adam": 0.90,
+    "CNN 16-32 with batch norm, batch 64, Adam": 0.90,
+    "CNN 32-64, batch 64, Adadelta": 1.20,
+    "LSTM 28 -> 128 over 28 rows, batch 64, Adam": 1.10,
+    "TransformerEncoderLayer, 28 tokens, batch 32, AdamW": 0.90,
+    "40 small tensors: momentum step": 0.40,
+    "40 small tensors: Adam step": 0.40,
+    **{f"1,000,000 weights: {name} step": 1.00 for name in ("SGD", "Adagrad", "RMSprop", "Adadelta", "Adam")},
+    "import": 0.15,
+    "whole process: MLP, one epoch": 0.60,
+    "peak memory of that process": 0.45,
+    "LeNet-5, batch 256: peak memory": 1.00,
+    "LeNet-5, batch 256: memory added by the steps": 1.00,
+}
+SAME = 1e-5  # the largest relative difference in the checked steps that float32 rounding explains
+SAME_IN_FLOAT64 = 1e-9
+OTHERS = ("NumPy by hand", "PyTorch fused", "JAX jit", "autograd", "MyGrad")
+
+
+@dataclass
+class Agreement:
+    """How far results are apart: each library's from PyTorch's (without it, from minidl's), relative to the largest.
+
+    `rounding` is how far PyTorch's own float32 is from its float64, `float64` how far minidl's float64 is from it.
+    """
+
+    float32: dict[str, float]
+    rounding: float | None = None
+    float64: float | None = None
+
+    def holds(self) -> bool:
+        """Whether all compute the same.  Where a workload amplifies rounding, so that PyTorch's float32 is no judge, it
+        is float64 that shows it.
+        """
+        judged = self.rounding is None or self.rounding <= SAME
+        same = all(difference <= SAME for difference in self.float32.values())
+        return (same or not judged) and (self.float64 or 0.0) <= SAME_IN_FLOAT64
+
+    def cells(self) -> list[str]:
+        found = (self.float32["minidl"], self.rounding, self.float64)
+        return ["" if number is None else f"{number:.0e}" for number in found]
+
+
+@dataclass
+class Row:
+    """What was measured under one name: a number per round for each library."""
+
+    name: str
+    turns: dict[str, list[float]]
+    text: Callable[[float], str]  # how such a number is printed
+    agreement: Agreement | None = None
+
+    def median(self, library: str) -> str:
+        return self.text(float(np.median(self.turns[library]))) if library in self.turns else ""
+
+    def ratio(self, library: str) -> tuple[float, str]:
+        """minidl's numbers divided by the library's in the same rounds: the median, and the quartiles."""
+        low, middle, high = np.quantile(np.divide(self.turns["minidl"], self.turns[library]), [0.25, 0.5, 0.75])
+        return float(middle), f"{low:.2f}–{high:.2f}"
+
+    def beside_pytorch(self) -> list[str]:
+        ratio, quartiles, goal = "", "", ""
+        if "PyTorch" in self.turns:
+            middle, quartiles = self.ratio("PyTorch")
+            ratio = f"{middle:.2f}"
+            if self.name in GOALS:
+                goal = f"≤ {GOALS[self.name]:.2f}, {'met' if middle <= GOALS[self.name] else 'missed'}"
+        same = self.agreement.cells() if self.agreement else [""] * 3
+        return [self.name, self.median("minidl"), self.median("PyTorch"), ratio, quartiles, goal, *same]
+
+    def beside_others(self, others: list[str]) -> list[str]:
+        cells = [self.name, self.median("minidl")]
+        for other in others:
+            if other in self.turns:
+                middle, quartiles = self.ratio(other)
+                cells.append(f"{self.median(other)}: {middle:.2f} ({quartiles})")
+            else:
+                cells.append("")
+        return cells
+
+
+def report(
+    rows: list[Row], versions: dict[str, str], missing: list[str], threads: int, command: str, checked_steps: int
+) -> str:
+    """Both tables, each with how to read it, and the circumstances."""
+    head = ["workload", "minidl", "PyTorch", "ratio", "quartiles", "goal", "difference", "rounding", "in float64"]
+    others = [name for name in OTHERS if name in versions]
+    shared = [row for row in rows if set(others) & set(row.turns)]
+    rounds = len(rows[0].turns["minidl"])
+    left_out = f'Left out, since not installed: {", ".join(missing)} (`pip install "minidl[bench]"`).'
+    parts = [
+        table(head, [row.beside_pytorch() for row in rows]),
+        f"Ratio: minidl's number divided by PyTorch's, below 1 is better than PyTorch; the median of {rounds} "
+        "alternating rounds (fewer for whole processes), and beside it the quartiles, which are far apart where other "
+        "programs were busy.  "
+        f"Difference: between what both compute in the first {checked_steps} steps from the same weights (losses, "
+        "gradients or new weights), relative to the largest.  Rounding: the same between PyTorch in float32 and "
+        f"PyTorch in float64; where it is above {SAME:.0e}, the workload amplifies rounding, and it is the last column "
+        "that shows that both compute the same: the difference between them in float64.",
+        "## Beside others",
+        "The time of a step, and minidl's divided by it: median (quartiles).  *NumPy by hand* is the same arithmetic "
+        "without any framework: what minidl takes beyond it is its own share.",
+        table(["workload", "minidl", *others], [row.beside_others(others) for row in shared]),
+        circumstances(versions, threads, command),
+        *([left_out] if missing else []),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def table(head: list[str], rows: list[list[str]]) -> str:
+    """A Markdown table with straight columns."""
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    lines = [head, ["-" * width for width in widths], *rows]
+    return "\n".join(
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |" for line in lines
+    )
+
+
+def circumstances(versions: dict[str, str], threads: int, command: str) -> str:
+    """Where, when and with what the tables were made."""
+    libraries = {name: number for name, number in versions.items() if name not in ("NumPy by hand", "PyTorch fused")}
+    return (
+        f"{cpu_name()}, {os.cpu_count()} cores, threads for each library: {threads}; "
+        f"{platform.system()}, Python {platform.python_version()}, NumPy {np.__version__}, "
+        f"{', '.join(f'{name} {number}' for name, number in libraries.items())}; {datetime.date.today()}; `{command}`."
+    )
+
+
+def cpu_name() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def duration(seconds: float) -> str:
+    """Seconds in the unit that a reader would choose.
+
+    >>> duration(0.00123), duration(0.000045), duration(2.5)
+    ('1.23 ms', '45 µs', '2.50 s')
+    """
+    for size, unit in ((1.0, "s"), (1e-3, "ms")):
+        if seconds >= size:
+            return f"{seconds / size:.2f} {unit}"
+    return f"{seconds / 1e-6:.0f} µs"
+
+
+def megabytes(number: float) -> str:
+    return f"{number:.0f} MB"
