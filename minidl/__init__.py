@@ -4,7 +4,7 @@ from importlib import import_module as _import_module
 
 import numpy as _np
 
-from minidl import autograd, data, functional, linalg, nn, ops, optim, train, utils
+from minidl import autograd, cuda, data, functional, linalg, nn, ops, optim, random, train, utils
 from minidl.optim import swa_utils as _swa_utils  # so that it can be called optim.swa_utils
 from minidl.autograd import Tensor, enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled, tensor
 from minidl.autograd.tensor import is_tensor
@@ -16,13 +16,13 @@ from minidl.functional import (
     div as divide, float_power, frac, heaviside, isclose, lerp, logit, nan_to_num, positive, rad2deg, result_type,
     addbmm, addmm, addmv, addr, atleast_1d, atleast_2d, atleast_3d, baddbmm, block_diag, bmm, broadcast_shapes,
     broadcast_tensors, cartesian_prod, cat, cat as concat, cat as concatenate, cdist, chunk, column_stack,
-    combinations, corrcoef, cov, cross, diag, diag_embed, diagflat, diagonal, dot, dsplit, dstack, einsum,
+    combinations, corrcoef, cov, cross, diag, diag_embed, diagflat, diagonal, dist, dot, dsplit, dstack, einsum,
     expand as broadcast_to, flatten, flip, fliplr, flipud, ger, hsplit, hstack, inner, kron, matmul, meshgrid, mm,
     moveaxis, movedim, mv, outer, permute, ravel, repeat_interleave, roll, rot90, row_stack, split, t, tensor_split,
     tensordot, tile, trace, tril, tril_indices, triu, triu_indices, unbind, unflatten, vdot, vsplit, vstack, argsort,
     argwhere, bincount, bucketize, cummax, cummin, cumprod, cumsum, diff, gather, index_add, index_copy, index_fill,
-    index_put, index_select, kthvalue, logcumsumexp, masked_fill, masked_scatter, masked_select, median, mode, msort,
-    nanmedian, narrow, nonzero, one_hot, quantile, scatter, scatter_add, searchsorted, select, sort, take,
+    index_put, index_select, isin, kthvalue, logcumsumexp, masked_fill, masked_scatter, masked_select, median, mode,
+    msort, nanmedian, narrow, nonzero, one_hot, quantile, scatter, scatter_add, searchsorted, select, sort, take,
     take_along_dim, topk, unique, where,
 )
 from minidl.io import load, save
@@ -58,6 +58,7 @@ from minidl.functional.methods import is_floating_point, reshape
 from minidl.functional.random import (
     bernoulli, multinomial, normal, rand, rand_like, randint, randint_like, randn, randn_like, randperm,
 )
+from minidl.random import get_rng_state, initial_seed, seed, set_rng_state
 from minidl.ops.shapes import (
     squeeze, stack, swapaxes, swapaxes as swapdims, swapaxes as transpose, unsqueeze,
 )
@@ -73,11 +74,12 @@ int8, int16, int32, int64 = _np.dtype("int8"), _np.dtype("int16"), _np.dtype("in
 uint8, bool = _np.dtype("uint8"), _np.dtype("bool")
 half, float, double, short, int, long = float16, float32, float64, int16, int32, int64
 finfo, iinfo = _np.finfo, _np.iinfo
-numel = Tensor.numel
+numel, detach, clone = Tensor.numel, Tensor.detach, functional.methods.METHODS["clone"]
+Size, dtype, inf, nan, pi, e, newaxis = tuple, _np.dtype, _np.inf, _np.nan, _np.pi, _np.e, None
 
 
 def __getattr__(name: str) -> object:
-    """`minidl.study` is imported when it is first asked for: programs that only train do without it."""
-    if name == "study":
-        return _import_module("minidl.study")
+    """Modules that are imported when they are first asked for: programs that only train do without them."""
+    if name in ("study", "distributions", "func", "special", "testing"):
+        return _import_module(f"minidl.{name}")
     raise AttributeError(f"module 'minidl' has no attribute {name!r}")

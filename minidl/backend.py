@@ -6,7 +6,9 @@ them, as its first parameter.
 
 from __future__ import annotations
 
+import json
 import math
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -62,14 +64,23 @@ class device(str):
 CPU = device("cpu")
 
 
+class OutOfMemoryError(RuntimeError, MemoryError):
+    """The memory of a device, or that of the computer, has no room for the result of an op."""
+
+
 def _cupy() -> Any:
     """CuPy with a working GPU, imported and registered; a RuntimeError of one line says what is missing."""
     try:
         import cupy
-    except ImportError:
+    except ModuleNotFoundError:
         raise RuntimeError(
             'device "cuda" needs CuPy, which is not installed: '
             'pip install "minidl[cuda13]" (CUDA 13) or "minidl[cuda12]" (CUDA 12)'
+        ) from None
+    except ImportError as error:  # its message is a page, which quotes what the loader said
+        raise RuntimeError(
+            f'device "cuda": CuPy is installed, but does not load ({" ".join(str(error.__cause__ or error).split())}); '
+            "install it anew, for the CUDA version that nvidia-smi shows"
         ) from None
     try:
         count = cupy.cuda.runtime.getDeviceCount()
@@ -107,6 +118,11 @@ def to_device(array: Array, name: str) -> Array:
     cupy = _cupy()
     with cupy.cuda.Device(place.index):
         return cupy.asarray(array)
+
+
+def on_gpu(array: Array) -> bool:
+    """Whether `array` lies on a GPU, where looking at its numbers would make the host wait."""
+    return array_module(array) is not np
 
 
 def address(array: Array) -> int:
@@ -202,13 +218,34 @@ class Generator:
         """The seed from which the stream started."""
         return self._seed
 
+    def get_state(self) -> Array:
+        """The place in the stream, as an array of bytes; `set_state` goes back there."""
+        return np.frombuffer(json.dumps([self._seed, self.numpy.bit_generator.state]).encode(), np.uint8).copy()
+
+    def set_state(self, new_state: Any) -> Generator:
+        """Go to the place that `get_state` gave, an array or a tensor of bytes."""
+        self._seed, self.numpy.bit_generator.state = json.loads(bytes(np.asarray(new_state, np.uint8)))
+        return self
+
+
+class _Thread(threading.local):
+    generator: Generator | None = None
+
 
 _default_generator: Generator | None = None
+_this_thread = _Thread()
+
+
+def use_in_this_thread(generator: Generator) -> None:
+    """Make `generator` the default one of this thread, which then takes no numbers away from the others."""
+    _this_thread.generator = generator
 
 
 def default_generator() -> Generator:
     """The generator used wherever none is given; made, with a seed from the system, when first asked for."""
     global _default_generator
+    if _this_thread.generator is not None:
+        return _this_thread.generator
     if _default_generator is None:
         _default_generator = Generator()
     return _default_generator

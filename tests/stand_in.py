@@ -8,13 +8,14 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from functools import partial
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from kernels_on_cpu import COMPILER, RawKernel
 
-from minidl import backend
+from minidl import backend, kernels
 
 # The functions and methods that minidl may use; all of them are in CuPy 14.
 FUNCTIONS = """
@@ -25,14 +26,18 @@ FUNCTIONS = """
     square squeeze stack subtract sum swapaxes take_along_axis tanh tensordot tile tril triu where zeros zeros_like
     arccos arccosh arcsin arcsinh arctan arctan2 arctanh copysign cosh exp2 fmax fmin fmod hypot isclose left_shift
     log10 log2 logaddexp logical_xor nan_to_num right_shift sinc sinh tan trunc
-    argsort argwhere cumprod cumsum prod searchsorted
+    argsort bincount count_nonzero cumprod cumsum isin may_share_memory prod searchsorted sort vdot
 """
-METHODS = "all any astype copy max mean min prod ravel reshape sum swapaxes transpose"
+METHODS = """
+    all any argmax argmin astype clip copy max mean min prod ravel reshape sum swapaxes take
+    transpose view
+"""
 OPERATORS = """
     add sub mul truediv floordiv mod pow matmul and or xor rand radd rsub rmul rtruediv rfloordiv rmod rpow rmatmul
     iadd isub imul itruediv iand ior ixor lt le eq ne gt ge neg abs invert getitem setitem
 """
 WAITING = "item tolist __float__ __int__ __bool__"
+COUNTING = "argwhere nonzero unique"  # the host waits for the shape of the result
 
 
 class StandInArray:
@@ -45,7 +50,7 @@ class StandInArray:
 
     def __init__(self, numbers: np.ndarray, base: "StandInArray | None" = None) -> None:
         self.numbers, self.base = numbers, base
-        for name in ("shape", "ndim", "size", "dtype", "strides", "itemsize"):
+        for name in ("shape", "ndim", "size", "dtype", "strides", "itemsize", "nbytes"):
             setattr(self, name, getattr(numbers, name))
 
     def __array__(self, *words: Any, **more: Any) -> np.ndarray:
@@ -62,6 +67,7 @@ class StandInArray:
         return (self[i] for i in range(len(self)))
 
     T = property(lambda self: self.transpose())
+    flags = property(lambda self: self.numbers.flags)
 
 
 def applied(function: Callable[..., Any], *inputs: Any, **words: Any) -> Any:
@@ -79,8 +85,13 @@ def applied(function: Callable[..., Any], *inputs: Any, **words: Any) -> Any:
     if {"where", "initial", "sparse"} & words.keys():
         raise TypeError(f"CuPy knows not all of these words: {list(words)}")
     result = function(*map(numbers, inputs), **{word: numbers(value) for word, value in words.items()})
-    if not isinstance(result, (np.ndarray, np.generic)):
-        return result
+    if type(result) is tuple:
+        return tuple(_on_device(part, operands) for part in result)
+    return _on_device(result, operands) if isinstance(result, (np.ndarray, np.generic)) else result
+
+
+def _on_device(result: Any, operands: list[StandInArray]) -> StandInArray:
+    """What a function of the operands gave: one of them, a view of one, or a new array."""
     for x in operands:
         if result is x.numbers:
             return x
@@ -101,29 +112,65 @@ def _waiting(name: str) -> Callable[..., Any]:
     return method
 
 
+def _counted(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function whose result has a shape that only the GPU knows."""
+
+    def call(*inputs: Any, **words: Any) -> Any:
+        StandInArray.synchronisations += 1
+        return applied(function, *inputs, **words)
+
+    return call
+
+
+def has_mask(index: Any) -> bool:
+    """Whether only the GPU knows how many places the index has."""
+    parts = index if isinstance(index, tuple) else (index,)
+    return any(getattr(part, "dtype", None) == np.dtype(bool) for part in parts)
+
+
+def _picked(self: StandInArray, index: Any) -> Any:
+    StandInArray.synchronisations += has_mask(index)
+    return applied(np.ndarray.__getitem__, self, index)
+
+
 for _name in METHODS.split() + [f"__{name}__" for name in OPERATORS.split()]:
     setattr(StandInArray, _name, _as_numpy_does(_name))
 for _name in WAITING.split():
     setattr(StandInArray, _name, _waiting(_name))
+StandInArray.__getitem__ = _picked  # type: ignore[attr-defined]
 
 
 def array(data: Any, dtype: Any = None, ndmin: int = 0) -> StandInArray:
     """A copy on the "GPU" of an array, number or list from either side."""
+    if isinstance(data, (list, tuple)) and data and all(isinstance(x, StandInArray) for x in data):
+        data = StandInArray(np.array([x.numbers for x in data]))
     return StandInArray(np.array(data.numbers if isinstance(data, StandInArray) else data, dtype, ndmin=ndmin))
 
 
-cupy = SimpleNamespace(
-    ndarray=StandInArray, array=array, __name__="cupy", __version__="stand-in", fuse=lambda function: function,
+class OutOfMemoryError(MemoryError):
+    """What CuPy raises: no subclass of RuntimeError, as PyTorch's is."""
+
+
+pool = SimpleNamespace(used_bytes=lambda: 512, total_bytes=lambda: 1024, free_all_blocks=lambda: None)
+runtime = SimpleNamespace(
+    getDeviceCount=lambda: 1, getDevice=lambda: 0, setDevice=lambda number: None, deviceSynchronize=lambda: None,
+    getDeviceProperties=lambda number: {"name": b"a stand-in"},
+)  # fmt: skip
+cupy: Any = ModuleType("cupy")
+vars(cupy).update(
+    ndarray=StandInArray, array=array, __version__="stand-in", fuse=lambda function: function,
     asarray=lambda data, dtype=None: data if isinstance(data, StandInArray) and dtype is None else array(data, dtype),
     indices=lambda dimensions: applied(np.indices, dimensions),
     linalg=SimpleNamespace(
-        **{name: partial(applied, getattr(np.linalg, name)) for name in ("cholesky", "det", "inv", "solve")},
+        **{name: partial(applied, getattr(np.linalg, name)) for name in ("cholesky", "det", "inv", "norm", "solve")},
         slogdet=lambda x: [applied(lambda numbers, i=i: np.linalg.slogdet(numbers)[i], x) for i in (0, 1)],
     ),
     lib=SimpleNamespace(stride_tricks=SimpleNamespace(as_strided=partial(applied, np.lib.stride_tricks.as_strided))),
-    cuda=SimpleNamespace(runtime=SimpleNamespace(getDeviceCount=lambda: 1), Device=lambda index: nullcontext()),
+    cuda=SimpleNamespace(runtime=runtime, Device=lambda index: nullcontext(), OutOfMemoryError=OutOfMemoryError),
+    get_default_memory_pool=lambda: pool, RawKernel=RawKernel,
     **{name: partial(applied, getattr(np, name)) for name in FUNCTIONS.split()},
 )  # fmt: skip
+vars(cupy).update({name: _counted(getattr(np, name)) for name in COUNTING.split()})
 cupy.add.at = partial(applied, np.add.at)
 
 
@@ -133,7 +180,9 @@ def install(monkeypatch: pytest.MonkeyPatch) -> type[StandInArray]:
         name: partial(applied, partial(getattr(backend, name), np)) for name in ("erf", "erfc")
     })  # fmt: skip
     monkeypatch.setitem(backend.modules, StandInArray, cupy)
-    monkeypatch.setattr(backend, "_cupy", lambda: cupy)
+    monkeypatch.setitem(sys.modules, "cupy", cupy)
     monkeypatch.setitem(sys.modules, "cupyx.scipy.special", special)
     monkeypatch.setattr(StandInArray, "synchronisations", 0)
+    if COMPILER is None:
+        monkeypatch.setattr(kernels, "fit", lambda xp, *arrays: False)
     return StandInArray

@@ -2,6 +2,7 @@
 
 import math
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -54,6 +55,15 @@ def test_cuda_without_cupy_says_what_to_install(monkeypatch: pytest.MonkeyPatch)
             ask()
         message = str(caught.value)
         assert 'pip install "minidl[cuda13]"' in message and "\n" not in message
+
+
+def test_cupy_that_does_not_load_says_why(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    page = "raise ImportError('==\\nFailed to import CuPy.\\n==') from ImportError('libnvrtc.so.12: not found')"
+    (tmp_path / "cupy.py").write_text(page)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "cupy", raising=False)
+    with pytest.raises(RuntimeError, match=r"does not load \(libnvrtc.so.12: not found\); install it anew"):
+        minidl.ones(2).cuda()
 
 
 def fake_cupy(count: Any) -> Any:

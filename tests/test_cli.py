@@ -203,7 +203,7 @@ def test_a_script_for_pytorch_keeps_its_arguments_its_exit_code_and_its_tracebac
     heading, place, line, *_, last = error.splitlines()
     assert heading == "Traceback (most recent call last):" and place == f'  File "{script}", line 2, in <module>'
     assert line.strip() == "torch.nn.Liner(2, 3)" and process.returncode == 1
-    assert last == "AttributeError: minidl has no torch.nn.Liner; the nearest names that it has: Linear, Bilinear"
+    assert last == "AttributeError: minidl has no torch.nn.Liner; the nearest names that it has: Linear"
 
 
 def test_a_script_that_is_not_there_costs_one_line(capsys, tmp_path):

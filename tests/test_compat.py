@@ -166,6 +166,25 @@ def test_one_device_is_no_data_parallel(torch):
         torch.nn.DataParallel(nn.Linear(1, 1))
 
 
+def test_the_smaller_modules_are_found_under_each_of_their_names(torch):
+    from torch.distributions.categorical import Categorical
+    from torch.func import functional_call
+    from torch.nn.modules.loss import CrossEntropyLoss
+    from torch.testing import assert_close
+    from torch.utils.data.dataset import IterableDataset
+
+    assert Categorical is torch.distributions.Categorical and issubclass(IterableDataset, torch.utils.data.Dataset)
+    assert_close(functional_call(nn.Linear(1, 1), {"weight": torch.ones(1, 1)}, torch.zeros(1, 1)).shape, (1, 1))
+    assert CrossEntropyLoss is nn.CrossEntropyLoss and torch.utils.data.get_worker_info() is None
+    assert torch.cuda.device_count() == 0 and torch.special.expit(torch.zeros(1)).item() == 0.5
+    generator = torch.Generator().manual_seed(1)
+    assert isinstance(generator.get_state(), torch.ByteTensor) and generator.device.type == "cpu"
+    torch.random.manual_seed(3)
+    state, first = torch.get_rng_state(), torch.rand(2)
+    torch.set_rng_state(state)
+    assert torch.equal(torch.rand(2), first) and torch.initial_seed() == 3
+
+
 def test_compile_and_pinned_memory_are_the_thing_itself(torch):
     model = nn.Linear(1, 1)
 
@@ -193,6 +212,11 @@ def test_compile_and_pinned_memory_are_the_thing_itself(torch):
     ("import torchvision.models", ["minidl has no torchvision.models; build the network of torch.nn's layers"]),
     ("import torchvision; torchvision.datasets.CIFAR10('.')", ["no torchvision.datasets.CIFAR10; MNIST, FashionMNIST"]),
     ("torch.distributed.init_process_group('nccl')", ["Error: minidl has no torch.distributed.init_process_group"]),
+    ("torch.func.vmap", ["no torch.func.vmap; functions and layers take batches as they are; for the rest"]),
+    ("torch.linalg.svd", ["no torch.linalg.svd; numpy.linalg works on x.numpy()"]),
+    ("torch.nn.LazyLinear(3)", ["no torch.nn.LazyLinear; give the layer the sizes that it would find out"]),
+    ("from torch.distributions import Beta", ["no torch.distributions.Beta; Normal, Bernoulli, Categorical"]),
+    ("import torchvision.transforms.functional", ["its transforms are classes: torchvision.transforms"]),
     ("torch.set_default_device('cuda')", ['RuntimeError: minidl makes tensors on the CPU', 'device="cuda"']),
 ])  # fmt: skip
 def test_what_is_lacking_fails_at_the_line_that_uses_it_with_its_name(failure, line, said):
@@ -205,6 +229,11 @@ def test_what_is_lacking_fails_at_the_line_that_uses_it_with_its_name(failure, l
 def test_a_lacking_dtype_may_be_listed_and_fails_when_it_is_used(failure):
     text = failure("import torch\nkinds = {'bfloat16': torch.bfloat16}\ntorch.ones(2, dtype=kinds['bfloat16'])\n")
     assert 'script.py", line 3' in text and "torch.bfloat16, which minidl does not have" in text
+
+
+def test_names_that_are_only_a_little_alike_are_not_offered(failure):
+    for line in ("torch.qr", "torch.histc", "torch.lgamma", "torch.nn.CTCLoss", "torch.storage"):
+        assert "nearest" not in failure(f"import torch\n{line}\n")
 
 
 def test_an_error_inside_the_script_shows_all_of_it(failure):
@@ -300,8 +329,22 @@ def test_mnist_with_torchvisions_arguments():
 def test_images_are_resized_by_their_shorter_side_or_to_a_size():
     image = minidl.arange(8.0).reshape(1, 2, 4)
     assert torchvision.Resize(4)(image).shape == (1, 4, 8) and torchvision.Resize([3, 5])(image).shape == (1, 3, 5)
+    nearest = torchvision.Resize([1, 2], interpolation=torchvision.transforms.InterpolationMode.NEAREST)
+    assert nearest(image).tolist() == [[[0, 2]]]
     v2 = torchvision.transforms_v2
+    assert v2.ToDtype(minidl.float32, scale=True)(minidl.full((1,), 255, dtype=minidl.uint8)).tolist() == [1]
+    assert torchvision.transforms.ConvertImageDtype(minidl.float32)(image).dtype == minidl.float32
+    for p, expected in ((0.0, image), (1.0, image * 4)):
+        assert minidl.equal(v2.RandomApply([lambda x: x * 2, lambda x: x * 2], p)(image), expected)
     assert v2.Compose([v2.ToImage(), v2.ToDtype(minidl.float64, scale=True)])(image).dtype == minidl.float64
+
+
+def test_images_of_noise_repeat():
+    data = torchvision.datasets.FakeData(3, (1, 4, 4), num_classes=5, transform=torchvision.transforms.ToTensor())
+    (image, label), (again, _) = data[2], data[2]
+    assert image.shape == (1, 4, 4) and 0 <= label < 5 and minidl.equal(image, again)
+    assert 0 <= image.min().item() < image.max().item() < 1 and len(list(data)) == len(data) == 3
+    assert next(iter(minidl.data.DataLoader(data, 3)))[0].shape == (3, 1, 4, 4)
 
 
 def test_a_grid_of_images():

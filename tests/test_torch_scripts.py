@@ -48,6 +48,10 @@ RUNS = [
     Run("sine_lstm", equal=1e-6, learns={"loss": (0, 0.02)}),  # float64, but L-BFGS lets roundings grow
     Run("char_bigram", equal=1e-5, learns={"loss": (0, 1.8)}),  # from 2.7
     Run("char_mlp", equal=1e-3, learns={"train": (0, 1.75)}),  # 400 steps in float32
+    Run("maml", equal=1e-6, learns={"loss": (0, 0.2), "after": (0, 0.2)}),  # float64; from 5
+    Run("dataset_regression", close={"loss": 0.004}, learns={"loss": (0, 0.03)}),  # from 0.5; the noise has 0.01
+    Run("policy_gradient", close={"reward": 0.1, "distance": 0.15}, learns={"reward": (0.85, 1), "distance": (0, 0.2)}),
+    Run("seq2seq", close={"loss": 0.2, "accuracy": 0.09}, learns={"accuracy": (0.85, 1)}),  # from 0.1
     Run("mnist_cnn", close={"accuracy": 0.05}, learns={"accuracy": (0.88, 1)}),
     Run("mnist_rows", close={"accuracy": 0.09}, learns={"accuracy": (0.75, 1)}),
     Run("vae", close={"loss": 13}, learns={"loss": (0, 200)}),  # from 540

@@ -79,7 +79,7 @@ def op(function: Callable[..., Array]) -> Op:
                 tracked = tracked or x.tracked
             else:
                 arrays.append(x)
-        first = arrays[0]
+        first = arrays[0] if arrays else None
         try:
             if tracked is None:
                 return function(array_module(*arrays), *arrays, **settings)
@@ -89,6 +89,8 @@ def op(function: Callable[..., Array]) -> Op:
             else:
                 out = _of_whole_numbers(function, xp, arrays, settings)
         except Exception as error:
+            if named := [settings.pop(word) for word in ("input", "other") if word in settings]:  # PyTorch's names
+                return call(*inputs, *named, **settings)
             raise_explained(error, name, inputs)
 
         if _module_of(type(out)) is None:  # NumPy returns its scalars for 0-d results

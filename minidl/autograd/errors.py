@@ -9,6 +9,8 @@ from typing import Any, NoReturn
 import numpy as np
 
 from minidl.autograd.tensor import Tensor, describe
+from minidl.backend import OutOfMemoryError
+from minidl.wording import NAMES, reworded
 
 
 class LinAlgError(RuntimeError):
@@ -17,7 +19,8 @@ class LinAlgError(RuntimeError):
 
 # What NumPy raises, and what is raised in its place; its AxisError is an IndexError and a ValueError.
 CLASSES = {np.linalg.LinAlgError: LinAlgError, IndexError: IndexError, TypeError: TypeError, ValueError: RuntimeError,
-           ArithmeticError: RuntimeError}  # fmt: skip
+           ArithmeticError: RuntimeError, AttributeError: TypeError, RuntimeError: RuntimeError,
+           MemoryError: OutOfMemoryError}  # fmt: skip
 
 
 def raise_explained(error: Exception, name: str, inputs: Sequence[Any]) -> NoReturn:
@@ -25,15 +28,15 @@ def raise_explained(error: Exception, name: str, inputs: Sequence[Any]) -> NoRet
     tensors = [x for x in inputs if isinstance(x, Tensor)]
     places = sorted({x.device for x in tensors})
     given = ", ".join(describe(x) for x in inputs)
-    message = str(error) if "got" in str(error) else f"{error}; got {given}"
+    name, said = NAMES.get(name, name), reworded(str(error))
+    message = said if "got" in said else f"{said}; got {given}"
     if len(places) > 1:
         message = f"tensors on different devices, {' and '.join(places)}: move one with .to(); got {given}"
         raise RuntimeError(f"{name}: {message}") from error
-    if isinstance(error, TypeError) and ("ufunc" in message or "numpy boolean" in message):  # refuses dtypes, not types
-        error = RuntimeError(error) if all(isinstance(x, (Tensor, Number)) for x in inputs) else error
+    refused = isinstance(error, TypeError) and any(word in str(error) for word in ("ufunc", "numpy boolean"))
+    if refused and all(isinstance(x, (Tensor, Number)) for x in inputs):  # NumPy refuses their dtypes, not their types
+        error = RuntimeError(error)
     for kind, raised in CLASSES.items():
         if isinstance(error, kind):
             raise raised(f"{name}: {message}") from error
-    if isinstance(error, RuntimeError):
-        raise RuntimeError(f"{name}: {message}") from error
     raise error

@@ -120,10 +120,6 @@ class Tensor:
         """The number of dimensions."""
         return self.array.ndim
 
-    def size(self, dim: int | None = None) -> Any:
-        """The shape, or the length of dimension `dim`."""
-        return self.array.shape if dim is None else self.array.shape[dim]
-
     def item(self) -> Any:
         """The only element, as a Python number; RuntimeError if there is not exactly one."""
         if self.array.size != 1:
@@ -353,7 +349,12 @@ def tensor(data: Any, dtype: Any = None, device: str | None = None, requires_gra
     if type(source) in backend.modules:
         array = backend.array_module(source).array(source, dtype=dtype)
     else:
-        array = np.array(source, dtype=dtype)
+        try:
+            array = np.array(source, dtype=dtype)
+        except ValueError as error:
+            raise ValueError(f"tensor: expected numbers or lists of equal length, got {source!r:.60}") from error
+        except OverflowError as error:
+            raise RuntimeError(f"tensor: {error}") from error
         if dtype is None and array.dtype == np.float64:
             array = array.astype(backend.get_default_dtype())
     if array.dtype.kind not in "biuf":

@@ -10,34 +10,44 @@ import importlib.machinery
 import sys
 from collections.abc import Iterable
 from difflib import get_close_matches
-from operator import methodcaller
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 import minidl
-from minidl import autograd, data, nn, optim
+from minidl import autograd, cuda, data, distributions, func, nn, optim, special, testing
 from minidl.compat import saving, tensorboard, torchvision
 from minidl.compat import stand_ins as s
 from minidl.optim import lr_scheduler, swa_utils
 from minidl.utils import checkpoint
 
-# What to do instead, where no other name of minidl's would help.
-INSTEAD = {
-    "torch.fft": "numpy.fft works on x.numpy()",
-    "torch.jit": "a network runs as it is written",
-    "torch.sparse": "all tensors are dense",
-    "torch.complex": "all tensors are real",
-    "torch.distributed": "it computes in one process",
-    "torch.multiprocessing": "it computes in one process",
-    "torch.nn.parallel": "it computes in one process",
-    "torch.nn.DataParallel": "it computes in one process",
-    "torchvision.models": "build the network of torch.nn's layers",
-    "torchvision.datasets": "MNIST, FashionMNIST and KMNIST are there",
-    "torchaudio": "it learns from tensors, however they were read",
-    "torchtext": "it learns from tensors, however they were read",
-}
+# What to do instead, where no name that is spelled alike would help: for paths that begin so.
+_INSTEAD = {
+    "numpy.fft works on x.numpy()": "torch.fft torch.stft torch.istft",
+    "numpy.linalg works on x.numpy()": """torch.svd torch.qr torch.eig torch.pinverse torch.lstsq torch.linalg.svd
+        torch.linalg.qr torch.linalg.eig torch.linalg.pinv torch.linalg.lstsq torch.linalg.matrix_rank""",
+    "a network runs as it is written": "torch.jit torch.fx torch.export torch.onnx torch.compiler torch._dynamo",
+    "all tensors are dense": "torch.sparse torch.nested",
+    "all tensors are real":
+        "torch.complex torch.is_complex torch.view_as_complex torch.polar torch.angle torch.real torch.imag",
+    "all weights are floats": "torch.quantization torch.ao",
+    "it computes in one process": """torch.distributed torch.multiprocessing torch.nn.parallel torch.nn.DataParallel
+        torch.nn.SyncBatchNorm torch.utils.data.distributed torch.utils.data.DistributedSampler""",
+    "functions and layers take batches as they are; for the rest, torch.stack([f(x) for x in batch])":
+        "torch.vmap torch.func.vmap",
+    "give the layer the sizes that it would find out": "torch.nn.Lazy",
+    "Normal, Bernoulli, Categorical, Uniform and Independent are there": "torch.distributions",
+    "torch.nn.utils.weight_norm and spectral_norm are there": "torch.nn.utils.parametri",
+    "cProfile, or torch.cuda.synchronize() and time.perf_counter(), measure the time":
+        "torch.profiler torch.autograd.profiler torch.utils.bottleneck torch.utils.benchmark torch.cuda.Event",
+    "build the network of torch.nn's layers": "torchvision.models torch.hub torch.utils.model_zoo",
+    "MNIST, FashionMNIST, KMNIST and FakeData are there": "torchvision.datasets",
+    "its transforms are classes: torchvision.transforms": "torchvision.transforms.functional",
+    "matplotlib.image reads pictures": "torchvision.io torchvision.transforms.ToPILImage",
+    "it learns from tensors, however they were read": "torchaudio torchtext",
+}  # fmt: skip
+INSTEAD = {path: what for what, paths in _INSTEAD.items() for path in paths.split()}
 
 
 class Namespace(ModuleType):
@@ -72,11 +82,11 @@ def _words(part: Any) -> list[str]:
 
 
 def _refusal(path: str, name: str, known: Iterable[str]) -> str:
-    """One line on the name at `path`, which minidl lacks, with what stands nearest among the `known` names."""
-    near = get_close_matches(name, [word for word in known if not word.startswith("_")], n=3)
-    instead = [what for lacking, what in INSTEAD.items() if path.startswith(lacking)]
-    hints = [*instead, *([f"the nearest names that it has: {', '.join(near)}"] if near else [])]
-    return f"minidl has no {path}{'; ' if hints else ''}{'; '.join(hints)}"
+    """One line on the name at `path`, which minidl lacks, with what to do instead or the nearest `known` names."""
+    near = get_close_matches(name, [word for word in known if not word.startswith("_")], n=3, cutoff=0.76)
+    instead = next((what for lacking, what in INSTEAD.items() if path.startswith(lacking)), "")
+    hint = instead or (f"the nearest names that it has: {', '.join(near)}" if near else "")
+    return f"minidl has no {path}{'; ' if hint else ''}{hint}"
 
 
 class _Refusing(importlib.abc.MetaPathFinder):
@@ -93,9 +103,10 @@ def _torch() -> Namespace:
     """The module torch itself: minidl's names, and those that only PyTorch's scripts need."""
     return Namespace(
         "torch", minidl, **s.tensor_types,
-        __version__="2.13.0+minidl", dtype=np.dtype, Size=tuple, inf=np.inf, nan=np.nan, pi=np.pi, e=np.e, newaxis=None,
+        __version__="2.13.0+minidl", dtype=np.dtype, Size=tuple, newaxis=None,
         save=saving.save, load=saving.load, inference_mode=autograd.inference_mode, Generator=s.Generator,
-        clone=methodcaller("clone"), detach=methodcaller("detach"), compile=s.itself, autocast=s.autocast,
+        preserve_format="preserve_format", contiguous_format="contiguous_format", channels_last="channels_last",
+        compile=s.itself, autocast=s.autocast, GradScaler=s.GradScaler, is_autocast_enabled=s.no,
         bfloat16=s.Lacking("torch.bfloat16"), set_default_device=s.set_default_device,
         set_default_tensor_type=lambda kind: minidl.set_default_dtype(kind.dtype),
         **dict.fromkeys(["set_num_threads", "set_num_interop_threads", "use_deterministic_algorithms",
@@ -105,13 +116,7 @@ def _torch() -> Namespace:
 
 def _modules() -> dict[str, Namespace]:
     """Every module that `import` finds, by its full name."""
-    cuda = dict(
-        s.cuda_tensor_types, is_available=s.cuda_is_available, device_count=lambda: int(s.cuda_is_available()),
-        manual_seed=minidl.manual_seed, manual_seed_all=minidl.manual_seed, is_bf16_supported=s.no,
-        **dict.fromkeys(["synchronize", "empty_cache", "set_device"], s.nothing),
-    )  # fmt: skip
     amp = dict(autocast=s.autocast, GradScaler=s.GradScaler)
-    loading = dict(default_collate=data.dataset.collate, get_worker_info=s.nothing)
     alone = dict(is_available=s.no, is_initialized=s.no)
     modules = [
         _torch(),
@@ -119,6 +124,9 @@ def _modules() -> dict[str, Namespace]:
         Namespace("torch.nn.functional", nn.functional),
         Namespace("torch.nn.init", nn.init),
         Namespace("torch.nn.modules", nn),
+        *(Namespace(f"torch.nn.modules.{name}", nn)
+          for name in ("activation", "batchnorm", "container", "conv", "dropout", "linear", "loss", "module", "pooling",
+                       "rnn", "transformer")),
         Namespace("torch.nn.parallel", **s.lacking("torch.nn.parallel", "DataParallel", "DistributedDataParallel")),
         Namespace("torch.nn.parameter", Parameter=nn.Parameter),
         Namespace("torch.nn.utils", nn.utils),
@@ -132,15 +140,23 @@ def _modules() -> dict[str, Namespace]:
         Namespace("torch.autograd.functional", autograd.functional),
         Namespace("torch.linalg", minidl.linalg),
         Namespace("torch.utils"),
-        *(Namespace(f"torch.utils.{name}", data, **loading)
+        *(Namespace(f"torch.utils.{name}", data)
           for name in ("data", "data.dataset", "data.dataloader", "data.sampler")),
         Namespace("torch.utils.checkpoint", checkpoint),
         Namespace("torch.utils.tensorboard", tensorboard),
-        Namespace("torch.accelerator", is_available=s.cuda_is_available, current_accelerator=s.accelerator),
+        Namespace("torch.accelerator", cuda, current_accelerator=s.accelerator),
         Namespace("torch.amp", **amp),
-        Namespace("torch.cuda", **cuda),
+        Namespace("torch.cuda", cuda, **s.cuda_tensor_types, is_bf16_supported=s.no),
         Namespace("torch.cuda.amp", **amp),
+        Namespace("torch.distributions", distributions),
+        Namespace("torch.distributions.kl", kl_divergence=distributions.kl_divergence),
+        *(Namespace(f"torch.distributions.{name}", distributions)
+          for name in ("normal", "bernoulli", "categorical", "uniform")),
+        Namespace("torch.func", func),
         Namespace("torch.mps", is_available=s.no),
+        Namespace("torch.random", minidl.random),
+        Namespace("torch.special", special),
+        Namespace("torch.testing", testing),
         Namespace("torch.xpu", is_available=s.no),
         Namespace("torch.backends"),
         *(Namespace(f"torch.backends.{name}", **s.switches())

@@ -112,6 +112,11 @@ class Generator(minidl.Generator):
 
     def __init__(self, device: str = "cpu") -> None:
         super().__init__()
+        self.device = minidl.device(device)
+
+    def get_state(self) -> Tensor:
+        """The place in the stream, as a tensor of bytes."""
+        return Tensor(super().get_state())
 
 
 # -- switches --------------------------------------------------------------------------------------------------------
@@ -136,18 +141,9 @@ def switches() -> dict[str, Any]:
     return dict(enabled=False, deterministic=False, benchmark=False, allow_tf32=False, is_available=no, is_built=no)
 
 
-def cuda_is_available() -> bool:
-    """Whether arrays can be placed on a GPU."""
-    try:
-        minidl.backend.as_device("cuda")
-    except RuntimeError:
-        return False
-    return True
-
-
 def accelerator(check_available: bool = False) -> Any:
     """The GPU, or None."""
-    return minidl.device("cuda") if cuda_is_available() else None
+    return minidl.device("cuda") if minidl.cuda.is_available() else None
 
 
 def set_default_device(device: Any) -> None:

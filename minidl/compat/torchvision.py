@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,6 +18,7 @@ import numpy as np
 
 from minidl import data
 from minidl.autograd import Tensor
+from minidl.backend import random_stream
 from minidl.data import transforms as ours
 from minidl.nn.functional import interpolate
 
@@ -53,7 +55,29 @@ def _with_torchvisions_arguments(kind: type[data.MNIST], *, downloaded: bool) ->
     return Dataset
 
 
+class FakeData(data.Dataset):
+    """Images of noise between 0 and 1, each with a class that says nothing of it: to try a program out."""
+
+    def __init__(
+        self, size: int = 1000, image_size: Sequence[int] = (3, 224, 224), num_classes: int = 10,
+        transform: Any = None, target_transform: Any = None, random_offset: int = 0,
+    ) -> None:  # fmt: skip
+        self.size, self.image_size, self.num_classes, self.random_offset = size, image_size, num_classes, random_offset
+        self.transform, self.target_transform = transform or ours.ToTensor(), target_transform or int
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __getitem__(self, index: int) -> tuple[Any, Any]:
+        if not 0 <= index < self.size:
+            raise IndexError(f"FakeData has {self.size} images, there is none at {index}")
+        random = np.random.default_rng(self.random_offset + index)
+        image = Tensor(random.random(self.image_size, np.float32))
+        return self.transform(image), self.target_transform(int(random.integers(self.num_classes)))
+
+
 datasets = SimpleNamespace(
+    FakeData=FakeData,
     MNIST=_with_torchvisions_arguments(data.MNIST, downloaded=False),
     FashionMNIST=_with_torchvisions_arguments(data.FashionMNIST, downloaded=True),
     KMNIST=_with_torchvisions_arguments(data.KMNIST, downloaded=True),
@@ -72,36 +96,51 @@ class Lambda:
         return self.lambd(value)
 
 
-class Resize(ours.Transform):
-    """Each image in another size, (height, width) or the length of its shorter side, by bilinear interpolation."""
+InterpolationMode = SimpleNamespace(NEAREST="nearest", BILINEAR="bilinear", BICUBIC="bicubic")
 
-    def __init__(self, size: int | Sequence[int], **options: Any) -> None:
-        self.size = size
+
+class Resize(ours.Transform):
+    """Each image in another size, (height, width) or the length of its shorter side; `antialias` changes nothing."""
+
+    def __init__(self, size: int | Sequence[int], interpolation: str = "bilinear", *, antialias: bool = True) -> None:
+        self.size, self.interpolation = size, interpolation
 
     def apply(self, images: Any) -> Any:
         height, width = images.shape[2:]
         size: Any = [self.size] if isinstance(self.size, int) else list(self.size)
         if len(size) == 1:
             size = [length * size[0] // min(height, width) for length in (height, width)]
-        return interpolate(Tensor(images), size, mode="bilinear").array
+        return interpolate(Tensor(images), size, mode=self.interpolation).array
 
 
 class ToDtype:
-    """Images in another dtype; they are between 0 and 1 whether or not they are to be scaled."""
+    """Images in another dtype; with `scale`, bytes become floats between 0 and 1."""
 
     def __init__(self, dtype: Any, scale: bool = False) -> None:
-        self.dtype = dtype
+        self.dtype, self.scale = dtype, scale
 
     def __call__(self, images: Tensor) -> Tensor:
-        return images.to(self.dtype)
+        from_bytes = self.scale and images.dtype == np.uint8 and np.dtype(self.dtype).kind == "f"
+        return images.to(self.dtype) / 255 if from_bytes else images.to(self.dtype)
+
+
+class RandomApply:
+    """Transforms that are applied, all of them or none, with probability `p`."""
+
+    def __init__(self, transforms: Sequence[Callable[[Any], Any]], p: float = 0.5) -> None:
+        self.transform, self.p = ours.Compose(transforms), p
+
+    def __call__(self, image: Any) -> Any:
+        return self.transform(image) if random_stream().random() < self.p else image
 
 
 _transforms = dict(
     Compose=ours.Compose, ToTensor=ours.ToTensor, Normalize=ours.Normalize, Pad=ours.Pad, CenterCrop=ours.CenterCrop,
     RandomCrop=ours.RandomCrop, RandomHorizontalFlip=ours.RandomHorizontalFlip, Lambda=Lambda, Resize=Resize,
-    RandomVerticalFlip=ours.RandomVerticalFlip, RandomRotation=ours.RandomRotation,
+    RandomVerticalFlip=ours.RandomVerticalFlip, RandomRotation=ours.RandomRotation, RandomAffine=ours.RandomAffine,
+    Grayscale=ours.Grayscale, RandomApply=RandomApply, InterpolationMode=InterpolationMode,
 )  # fmt: skip
-transforms = SimpleNamespace(**_transforms)
+transforms = SimpleNamespace(**_transforms, ConvertImageDtype=partial(ToDtype, scale=True))
 transforms_v2 = SimpleNamespace(**_transforms, ToImage=ours.ToTensor, ToDtype=ToDtype)
 
 # -- pictures --------------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ asked item by item, and the items are put together by `collate`.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -15,6 +15,7 @@ import numpy as np
 
 from minidl import backend
 from minidl.autograd import Tensor, tensor
+from minidl.data.collate import collate
 
 
 class Dataset:
@@ -48,6 +49,26 @@ class Dataset:
 
     def __add__(self, other: Any) -> ConcatDataset:
         return ConcatDataset([self, other])
+
+
+class IterableDataset(Dataset):
+    """Base class of a stream of examples, which has no indices: define `__iter__`, and `__len__` if it is known.
+
+    With `num_workers` each worker goes through a copy of the whole stream, unless `__iter__` asks `get_worker_info()`
+    which share it should take.
+
+    >>> from minidl.data import DataLoader
+    >>> class Countdown(IterableDataset):
+    ...     def __iter__(self): return iter([3, 2, 1])
+    >>> [batch.tolist() for batch in DataLoader(Countdown(), batch_size=2)]
+    [[3, 2], [1]]
+    """
+
+    def __iter__(self) -> Iterator[Any]:
+        raise TypeError(f"{type(self).__name__} gives no examples: define __iter__(self)")
+
+    def __add__(self, other: Any) -> ChainDataset:  # type: ignore[override]
+        return ChainDataset([self, other])
 
 
 class TensorDataset(Dataset):
@@ -127,6 +148,8 @@ class ConcatDataset(Dataset):
         self.datasets = list(datasets)
         if not self.datasets:
             raise AssertionError("ConcatDataset: expected at least one dataset, got none")
+        if any(isinstance(dataset, IterableDataset) for dataset in self.datasets):
+            raise AssertionError("ConcatDataset: an IterableDataset has no indices, use ChainDataset")
         self.cumulative_sizes = np.cumsum([len(dataset) for dataset in self.datasets]).tolist()
 
     def __len__(self) -> int:
@@ -141,6 +164,53 @@ class ConcatDataset(Dataset):
 
     def __add__(self, other: Any) -> ConcatDataset:
         return ConcatDataset([*self.datasets, other])
+
+
+class ChainDataset(IterableDataset):
+    """Several IterableDatasets one after the other; AssertionError for others."""
+
+    def __init__(self, datasets: Iterable[Any]) -> None:
+        self.datasets = datasets
+
+    def _checked(self) -> Iterator[Any]:
+        for dataset in self.datasets:
+            if not isinstance(dataset, IterableDataset):
+                raise AssertionError(f"ChainDataset: {type(dataset).__name__} has indices, use ConcatDataset")
+            yield dataset
+
+    def __iter__(self) -> Iterator[Any]:
+        for dataset in self._checked():
+            yield from dataset
+
+    def __len__(self) -> int:
+        return sum(map(len, self._checked()))
+
+
+class StackDataset(Dataset):
+    """Equally long datasets beside each other: examples are tuples, or dictionaries if the datasets have names.
+
+    ValueError for none, for different lengths, and for names beside no names.
+
+    >>> pairs = StackDataset(x=[1.0, 2.0], y=["a", "b"])
+    >>> len(pairs), pairs[1]
+    (2, {'x': 2.0, 'y': 'b'})
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        if bool(args) == bool(kwargs):
+            raise ValueError("StackDataset: expected datasets, all of them with names or all of them without")
+        self.datasets: Any = args or kwargs
+        lengths = [len(dataset) for dataset in (args or kwargs.values())]
+        if len(set(lengths)) > 1:
+            raise ValueError(f"StackDataset: the datasets must be equally long, got {lengths}")
+
+    def __len__(self) -> int:
+        return len(next(iter(self.datasets.values() if isinstance(self.datasets, dict) else self.datasets)))
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(self.datasets, dict):
+            return {name: dataset[index] for name, dataset in self.datasets.items()}
+        return tuple(dataset[index] for dataset in self.datasets)
 
 
 def random_split(
@@ -178,47 +248,3 @@ def draw(dataset: Any, indices: np.ndarray) -> Any:
     if isinstance(dataset, Dataset):
         return dataset.batch(indices)
     return collate([dataset[index] for index in indices.tolist()])
-
-
-def collate(examples: Sequence[Any]) -> Any:
-    """Put equally built examples together, as PyTorch's default_collate: a batch is built like one example.
-
-    Numbers, arrays and Tensors become one Tensor with a new first dimension (Python floats: float32, as in
-    `tensor`), tuples, lists and dictionaries are gone through, strings are listed.  Shapes that differ raise
-    RuntimeError, other types TypeError.
-
-    >>> x, extra = collate([(np.ones(3), {"label": 1}), (np.zeros(3), {"label": 2})])
-    >>> x.shape, extra["label"].tolist()
-    ((2, 3), [1, 2])
-    """
-    first = examples[0]
-    if isinstance(first, Tensor):
-        return Tensor(_stack([example.array for example in examples]))
-    if isinstance(first, np.ndarray | np.generic):
-        return Tensor(_stack([np.asarray(example) for example in examples]))
-    if isinstance(first, int | float):
-        return tensor(list(examples))
-    if isinstance(first, str | bytes):
-        return list(examples)
-    if isinstance(first, Mapping):
-        return {key: collate([example[key] for example in examples]) for key in first}
-    if isinstance(first, tuple | list):
-        if len({len(example) for example in examples}) > 1:
-            raise RuntimeError("each example of a batch must have as many parts as the others")
-        parts = [collate(part) for part in zip(*examples, strict=True)]
-        return type(first)(*parts) if hasattr(first, "_fields") else type(first)(parts)
-    raise TypeError(
-        "a batch can be made of numbers, arrays, Tensors, strings, tuples, lists and dictionaries, "
-        f"got {type(first).__name__}; give the DataLoader a collate_fn for anything else"
-    )
-
-
-def _stack(arrays: list[Any]) -> Any:
-    """Arrays of one shape as one array with a new first dimension."""
-    if len({array.shape for array in arrays}) > 1:
-        shapes = ", ".join(sorted({str(array.shape) for array in arrays}))
-        raise RuntimeError(
-            f"the examples of a batch must have equal shapes, got {shapes}; "
-            "bring them to one size, or give the DataLoader a collate_fn"
-        )
-    return backend.array_module(arrays[0]).stack(arrays)

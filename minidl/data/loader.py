@@ -5,18 +5,17 @@ The loader shuffles indices, not examples, and asks the dataset once for every b
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from itertools import islice, repeat
+from typing import Any
 
 import numpy as np
 
 from minidl import backend
-from minidl.data.dataset import draw
-
-if TYPE_CHECKING:
-    from concurrent.futures import Future
-from minidl.data.sampler import BatchSampler
+from minidl.data.collate import collate, default_convert
+from minidl.data.dataset import IterableDataset, draw
+from minidl.data.sampler import BatchSampler, RandomSampler, SequentialSampler
+from minidl.data.workers import made_ahead
 
 
 class DataLoader:
@@ -27,11 +26,13 @@ class DataLoader:
     the same orders, epoch after epoch), else from `generator`, else from the stream that
     `minidl.manual_seed` sets; or it is that of `sampler`, which gives indices, or of `batch_sampler`, which gives
     lists of them (see `sampler.py`).  `collate_fn` makes a batch of a list of examples, in place of `collate`.
+    With `batch_size=None` each example comes by itself.  An IterableDataset gives its examples in its own order.
 
     With `num_workers` threads the next batches are made while the present one is used, `prefetch_factor` of them for
     each thread and no more; their order stays the same.  Threads help where examples are read or decoded by code that
-    lets others run meanwhile, as NumPy, files and zlib do.  `pin_memory`, `timeout`, `worker_init_fn`,
-    `multiprocessing_context` and `persistent_workers` are accepted for PyTorch's sake and change nothing.
+    lets others run meanwhile, as NumPy, files and zlib do.  `worker_init_fn(number)` is called in each when it starts.
+    `pin_memory`, `timeout`, `multiprocessing_context`, `persistent_workers`, `pin_memory_device` and `in_order` are
+    accepted for PyTorch's sake and change nothing.
 
     The gradient of a step is the mean over its batch: `batch_size=len(dataset)` is gradient descent proper,
     `batch_size=1` the stochastic method of Robbins & Monro (1951), and what lies between is the minibatch.
@@ -45,93 +46,118 @@ class DataLoader:
         self,
         dataset: Any,
         batch_size: int | None = 1,
-        shuffle: bool | None = False,
-        sampler: Iterable[int] | None = None,
-        batch_sampler: Iterable[list[int]] | None = None,
+        shuffle: bool | None = None,
+        sampler: Iterable[Any] | None = None,
+        batch_sampler: Iterable[list[Any]] | None = None,
         num_workers: int = 0,
-        collate_fn: Callable[[list[Any]], Any] | None = None,
+        collate_fn: Callable[[Any], Any] | None = None,
         pin_memory: bool = False,
         drop_last: bool = False,
         timeout: float = 0,
-        worker_init_fn: Any = None,
+        worker_init_fn: Callable[[int], Any] | None = None,
         multiprocessing_context: Any = None,
         generator: backend.Generator | None = None,
         *,
         prefetch_factor: int | None = None,
         persistent_workers: bool = False,
+        pin_memory_device: str = "",
+        in_order: bool = True,
         seed: int | None = None,
     ) -> None:
-        if batch_size is None or not isinstance(batch_size, int | np.integer) or batch_size < 1:
-            raise ValueError(f"batch_size must be a whole number from 1, got {batch_size!r}")
+        _check(dataset, batch_size, shuffle, sampler, batch_sampler, drop_last)
         if generator is not None and seed is not None:
             raise ValueError("a DataLoader takes either a seed or a generator, got both")
-        if sampler is not None and shuffle:
-            raise ValueError("a sampler says the order itself: leave out shuffle=True")
-        if batch_sampler is not None and (batch_size != 1 or shuffle or sampler is not None or drop_last):
-            raise ValueError("a batch_sampler says the batches itself: leave out batch_size, shuffle, ...")
-        if num_workers < 0 or (prefetch_factor is not None and (prefetch_factor < 1 or not num_workers)):
+        if num_workers < 0 or ((prefetch_factor is not None or persistent_workers) and not num_workers):
             raise ValueError(
-                "num_workers must be from 0, and prefetch_factor, from 1, goes with at least one worker; "
-                f"got {num_workers} and {prefetch_factor}"
+                "num_workers must be from 0, and prefetch_factor and persistent_workers go with at least one worker; "
+                f"got {num_workers}, {prefetch_factor} and {persistent_workers}"
             )
-        if not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__"):
-            raise TypeError(
-                "a DataLoader needs a dataset with __len__ and __getitem__, "
-                f"got {type(dataset).__name__}; list(...) makes one of anything finite"
-            )
-        self.dataset = dataset
-        self.batch_size = int(batch_size)
-        self.shuffle = shuffle
-        self.sampler, self.batch_sampler = sampler, batch_sampler
-        self.drop_last = drop_last
+        if prefetch_factor is not None and prefetch_factor < 1:
+            raise ValueError(f"prefetch_factor must be a whole number from 1, got {prefetch_factor}")
+        self.dataset, self.drop_last, self.collate_fn = dataset, drop_last, collate_fn
         self.generator = generator if seed is None else backend.Generator(seed)
-        self.collate_fn = collate_fn
+        self.sampler, self.batch_sampler = sampler, batch_sampler
+        self._shuffled = bool(shuffle) if sampler is None and batch_sampler is None else None
+        self.batch_size = None if batch_size is None or batch_sampler is not None else int(batch_size)
+        if not self._streams and sampler is None:
+            self.sampler = RandomSampler(dataset, generator=self.generator) if shuffle else SequentialSampler(dataset)
+        if not self._streams and self.batch_size is not None:
+            self.batch_sampler = BatchSampler(self.sampler, self.batch_size, drop_last)  # type: ignore[arg-type]
         self.num_workers, self.prefetch_factor = num_workers, prefetch_factor or 2
+        self.worker_init_fn = worker_init_fn
+
+    @property
+    def _streams(self) -> bool:
+        return isinstance(self.dataset, IterableDataset)
 
     def __len__(self) -> int:
-        """How many batches an epoch has."""
-        if self.batch_sampler is not None:
-            return len(self.batch_sampler)  # type: ignore[arg-type]
-        examples: Any = self.dataset if self.sampler is None else self.sampler
-        whole, rest = divmod(len(examples), self.batch_size)
+        """How many batches an epoch has; TypeError for a stream that does not say how long it is."""
+        if not self._streams:
+            return len(self.sampler if self.batch_sampler is None else self.batch_sampler)  # type: ignore[arg-type]
+        whole, rest = divmod(len(self.dataset), self.batch_size or 1)
         return whole + (rest > 0 and not self.drop_last)
 
     def __iter__(self) -> Iterator[Any]:
-        if self.num_workers:
-            return self._made_ahead()
-        return map(self._batch, self._batches())
+        if not self.num_workers:
+            return map(self._fetcher(self.dataset), self._batches())  # a stream ends it by StopIteration
+        return made_ahead(self.dataset, self._batches(), self._fetcher, self.num_workers, self.prefetch_factor,
+                          self.worker_init_fn, self.generator)  # fmt: skip
 
-    def _batches(self) -> Iterator[np.ndarray]:
-        """The indices of each batch of one epoch."""
-        batches = self.batch_sampler
-        if self.sampler is not None:
-            batches = BatchSampler(self.sampler, self.batch_size, self.drop_last)
-        if batches is not None:
-            yield from (np.asarray(indices) for indices in batches)
-            return
-        size = len(self.dataset)
-        order = backend.random_stream(self.generator).permutation(size) if self.shuffle else np.arange(size)
-        for start in range(0, len(self) * self.batch_size, self.batch_size):
-            yield order[start : start + self.batch_size]
+    def _batches(self) -> Iterator[Any]:
+        """The indices of each batch of one epoch; without batches, of each example."""
+        if self._streams:
+            yield from repeat(None)
+        elif self.batch_sampler is None or self._shuffled is None or self.batch_size is None:
+            given: Any = self.sampler if self.batch_sampler is None else self.batch_sampler
+            yield from given
+        else:  # the same as the samplers, with one array in place of many lists
+            size = len(self.dataset)
+            order = backend.random_stream(self.generator).permutation(size) if self._shuffled else np.arange(size)
+            for start in range(0, len(self) * self.batch_size, self.batch_size):
+                yield order[start : start + self.batch_size]
 
-    def _batch(self, indices: np.ndarray) -> Any:
+    def _fetcher(self, dataset: Any) -> Callable[[Any], Any]:
+        """The function that makes the next batch (or, without batches, the next example) of its indices."""
+        if not self._streams:
+            return lambda indices: self._looked_up(dataset, indices)
+        examples = iter(dataset)
+        return lambda _: self._read(examples)
+
+    def _looked_up(self, dataset: Any, indices: Any) -> Any:
+        if self.batch_sampler is None:
+            return (self.collate_fn or default_convert)(dataset[indices])
         if self.collate_fn is None:
-            return draw(self.dataset, indices)
-        return self.collate_fn([self.dataset[index] for index in indices.tolist()])
+            return draw(dataset, np.asarray(indices))
+        return self.collate_fn([dataset[index] for index in np.asarray(indices).tolist()])
 
-    def _made_ahead(self) -> Iterator[Any]:
-        """The batches in their order, made by threads while those before them are used."""
-        from concurrent.futures import ThreadPoolExecutor
+    def _read(self, examples: Iterator[Any]) -> Any:
+        """What comes next of a stream; StopIteration at its end."""
+        if self.batch_size is None:
+            return (self.collate_fn or default_convert)(next(examples))
+        batch = list(islice(examples, self.batch_size))
+        if not batch or (self.drop_last and len(batch) < self.batch_size):
+            raise StopIteration
+        return (self.collate_fn or collate)(batch)
 
-        with ThreadPoolExecutor(self.num_workers) as pool:
-            waiting: deque[Future[Any]] = deque()
-            try:
-                for indices in self._batches():
-                    waiting.append(pool.submit(self._batch, indices))
-                    if len(waiting) > self.num_workers * self.prefetch_factor:
-                        yield waiting.popleft().result()
-                while waiting:
-                    yield waiting.popleft().result()
-            finally:  # the loop was left early: nobody wants the rest
-                for batch in waiting:
-                    batch.cancel()
+
+def _check(
+    dataset: Any, batch_size: Any, shuffle: bool | None, sampler: Any, batch_sampler: Any, drop_last: bool
+) -> None:
+    """Refuse what does not go together, and what is no dataset."""
+    if batch_size is None and drop_last:
+        raise ValueError("batch_size=None makes no batches: leave out drop_last=True")
+    if batch_size is not None and (not isinstance(batch_size, int | np.integer) or batch_size < 1):
+        raise ValueError(f"batch_size must be a whole number from 1 (or None: no batches), got {batch_size!r}")
+    if isinstance(dataset, IterableDataset):
+        if shuffle or sampler is not None or batch_sampler is not None:
+            raise ValueError("an IterableDataset says the order itself: leave out shuffle=True, sampler, batch_sampler")
+        return
+    if sampler is not None and shuffle:
+        raise ValueError("a sampler says the order itself: leave out shuffle=True")
+    if batch_sampler is not None and (batch_size != 1 or shuffle or sampler is not None or drop_last):
+        raise ValueError("a batch_sampler says the batches itself: leave out batch_size, shuffle, ...")
+    if not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__"):
+        raise TypeError(
+            "a DataLoader needs a dataset with __len__ and __getitem__ (or an IterableDataset), "
+            f"got {type(dataset).__name__}; list(...) makes one of anything finite"
+        )

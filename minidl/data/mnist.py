@@ -19,7 +19,8 @@ import numpy as np
 
 from minidl import backend
 from minidl.autograd import Tensor
-from minidl.data.dataset import Dataset, collate
+from minidl.data.collate import collate
+from minidl.data.dataset import Dataset
 from minidl.data.download import data_folder, fetch
 from minidl.data.transforms import takes_batches
 

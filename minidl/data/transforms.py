@@ -5,7 +5,6 @@ They take one image (C, H, W) or a batch (N, C, H, W), in which each image is mo
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,32 +12,9 @@ import numpy as np
 
 from minidl.autograd import Tensor
 from minidl.backend import Array, array_module, random_stream
-
-
-class Transform:
-    """Base class: define `apply(images)` on an array (N, C, H, W); calling it takes one image or a batch.
-
-    >>> import minidl
-    >>> class Negative(Transform):
-    ...     def apply(self, images): return 1 - images
-    >>> Negative()(minidl.ones(1, 2, 2)).shape
-    (1, 2, 2)
-    """
-
-    def __call__(self, images: Tensor) -> Tensor:
-        if images.ndim not in (3, 4):
-            raise ValueError(f"{type(self).__name__}: expected (C, H, W) or (N, C, H, W), got shape {images.shape}")
-        if images.ndim == 4:
-            return Tensor(self.apply(images.array))
-        return Tensor(self.apply(images.array[None])[0])
-
-    def apply(self, images: Array) -> Array:
-        """The changed images."""
-        raise TypeError(f"{type(self).__name__} does not say what it does: define apply(self, images)")
-
-    def __repr__(self) -> str:
-        settings = ", ".join(f"{name}={value!r}" for name, value in vars(self).items())
-        return f"{type(self).__name__}({settings})"
+from minidl.data.transform import Transform
+from minidl.data.warps import RandomAffine as RandomAffine
+from minidl.data.warps import RandomRotation as RandomRotation
 
 
 def takes_batches(transform: Any) -> bool:
@@ -106,41 +82,71 @@ class Normalize(Transform):
 
 
 class Pad(Transform):
-    """A frame of `padding` pixels of the value `fill` on all four sides."""
+    """A frame around each image: `padding` pixels on all sides, or (left and right, top and bottom), or all four.
 
-    def __init__(self, padding: int, fill: float = 0) -> None:
-        self.padding, self.fill = padding, fill
+    Its pixels have the value `fill`, or with another `padding_mode` ("edge", "reflect", "symmetric") those of the
+    image.  ValueError for anything else.
+    """
+
+    def __init__(self, padding: int | Sequence[int], fill: float = 0, padding_mode: str = "constant") -> None:
+        sides = [padding] if isinstance(padding, int) else list(padding)
+        if len(sides) not in (1, 2, 4) or padding_mode not in ("constant", "edge", "reflect", "symmetric"):
+            raise ValueError(
+                "Pad: expected 1, 2 or 4 lengths, and constant, edge, reflect or symmetric as padding_mode; "
+                f"got {padding} and {padding_mode!r}"
+            )
+        self.padding, self.fill, self.padding_mode = padding, fill, padding_mode
 
     def apply(self, images: Array) -> Array:
-        frame = ((0, 0), (0, 0), (self.padding,) * 2, (self.padding,) * 2)
-        return array_module(images).pad(images, frame, constant_values=self.fill)
+        sides = [self.padding] if isinstance(self.padding, int) else list(self.padding)
+        left, top, right, bottom = sides * (4 // len(sides))
+        return _framed(images, (top, bottom), (left, right), self.fill, self.padding_mode)
+
+
+def _framed(images: Array, rows: tuple[int, int], columns: tuple[int, int], fill: float, mode: str) -> Array:
+    options = {"constant_values": fill} if mode == "constant" else {}
+    return array_module(images).pad(images, ((0, 0), (0, 0), rows, columns), mode, **options)
+
+
+def _grown(images: Array, size: tuple[int, int], fill: float = 0, mode: str = "constant") -> Array:
+    """Images with a frame, as equal as it can be, where they are smaller than `size`."""
+    rows, columns = (max(0, side - own) for side, own in zip(size, images.shape[2:], strict=True))
+    return _framed(images, (rows // 2, rows - rows // 2), (columns // 2, columns - columns // 2), fill, mode)
 
 
 class CenterCrop(Transform):
-    """The middle `size` (height and width, or one number for both) of each image."""
+    """The middle `size` (height and width, or one number for both) of each image, with a frame of 0 if it is less."""
 
     def __init__(self, size: int | Sequence[int]) -> None:
         self.size = _pair(size)
 
     def apply(self, images: Array) -> Array:
-        (height, width), (rows, columns) = images.shape[2:], _checked(self.size, images)
-        top, left = (height - rows) // 2, (width - columns) // 2
+        images, (rows, columns) = _grown(images, self.size), self.size
+        top, left = round((images.shape[2] - rows) / 2), round((images.shape[3] - columns) / 2)
         return images[:, :, top : top + rows, left : left + columns]
 
 
 class RandomCrop(Transform):
-    """A part of `size` from a random place of each image, around which `padding` zeros were put.
+    """A part of `size` from a random place of each image, around which a frame was put as by `Pad`.
 
-    With the image's own size it is a random shift by up to `padding` pixels.  ValueError for more than there is.
+    With the image's own size it is a random shift by up to `padding` pixels.  ValueError for more than there is,
+    unless `pad_if_needed`.
     """
 
-    def __init__(self, size: int | Sequence[int], padding: int = 0, fill: float = 0) -> None:
-        self.size, self.padding, self.fill = _pair(size), padding, fill
+    def __init__(
+        self, size: int | Sequence[int], padding: int | Sequence[int] | None = None, pad_if_needed: bool = False,
+        fill: float = 0, padding_mode: str = "constant",
+    ) -> None:  # fmt: skip
+        self.size, self.padding, self.pad_if_needed = _pair(size), padding, pad_if_needed
+        self.fill, self.padding_mode = fill, padding_mode
 
     def apply(self, images: Array) -> Array:
         xp, random = array_module(images), random_stream()
-        images = Pad(self.padding, self.fill).apply(images)
-        (height, width), (rows, columns), count = images.shape[2:], _checked(self.size, images), len(images)
+        images = Pad(self.padding or 0, self.fill, self.padding_mode).apply(images)
+        images = _grown(images, self.size, self.fill, self.padding_mode) if self.pad_if_needed else images
+        (height, width), (rows, columns), count = images.shape[2:], self.size, len(images)
+        if rows > height or columns > width:
+            raise ValueError(f"cannot cut {self.size} out of images of {images.shape[2:]}: use a larger padding")
         top = xp.asarray(random.integers(0, height - rows + 1, count))[:, None] + xp.arange(rows)
         left = xp.asarray(random.integers(0, width - columns + 1, count))[:, None] + xp.arange(columns)
         each = xp.arange(count)[:, None, None]
@@ -167,29 +173,21 @@ class RandomVerticalFlip(RandomHorizontalFlip):
     axis = -2
 
 
-class RandomRotation(Transform):
-    """Each image turned around its middle by up to `degrees` either way, or by an angle from (least, most).
+class Grayscale(Transform):
+    """Colours (N, 3, H, W) as brightness, 0.2989 red + 0.587 green + 0.114 blue, in 1 or 3 equal channels; 1 stays."""
 
-    Each pixel takes the value nearest to where it comes from; `fill` comes from outside.
-    """
-
-    def __init__(self, degrees: float | Sequence[float], fill: float = 0) -> None:
-        least, most = (-degrees, degrees) if isinstance(degrees, int | float) else degrees
-        if not least <= most:
-            raise ValueError(f"RandomRotation: expected an angle from 0, or two in order, got {degrees}")
-        self.degrees, self.fill = (least, most), fill
+    def __init__(self, num_output_channels: int = 1) -> None:
+        self.num_output_channels = num_output_channels
+        if num_output_channels not in (1, 3):
+            raise ValueError(f"Grayscale: num_output_channels must be 1 or 3, got {num_output_channels}")
 
     def apply(self, images: Array) -> Array:
-        xp, (height, width) = array_module(images), images.shape[2:]
-        angles = xp.asarray(random_stream().uniform(*self.degrees, len(images)) * math.pi / 180)[:, None, None]
-        y = xp.arange(height)[:, None] - (height - 1) / 2
-        x = xp.arange(width) - (width - 1) / 2
-        rows = xp.rint(y * xp.cos(angles) + x * xp.sin(angles) + (height - 1) / 2).astype(int)  # (N, H, W)
-        columns = xp.rint(x * xp.cos(angles) - y * xp.sin(angles) + (width - 1) / 2).astype(int)
-        inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
-        each = xp.arange(len(images))[:, None, None]
-        turned = images.transpose(0, 2, 3, 1)[each, rows.clip(0, height - 1), columns.clip(0, width - 1)]
-        return xp.where(inside[..., None], turned, xp.asarray(self.fill, images.dtype)).transpose(0, 3, 1, 2)
+        if images.shape[1] == 3:
+            red, green, blue = images[:, :1], images[:, 1:2], images[:, 2:]
+            images = (0.2989 * red + 0.587 * green + 0.114 * blue).astype(images.dtype)
+        if images.shape[1] != 1:
+            raise TypeError(f"Grayscale: expected images with 1 or 3 channels, got shape {images.shape}")
+        return array_module(images).concatenate([images] * self.num_output_channels, 1)
 
 
 class OneHot:
@@ -212,9 +210,3 @@ class OneHot:
 def _pair(size: int | Sequence[int]) -> tuple[int, int]:
     height, width = (size, size) if isinstance(size, int) else size
     return height, width
-
-
-def _checked(size: tuple[int, int], images: Array) -> tuple[int, int]:
-    if size[0] > images.shape[2] or size[1] > images.shape[3]:
-        raise ValueError(f"cannot cut {size} out of images of {images.shape[2:]}: use a larger padding")
-    return size

@@ -17,7 +17,7 @@ from minidl.functional.picking import (
     narrow, nonzero, one_hot, scatter, scatter_add, select, take, take_along_dim, where,
 )
 from minidl.functional.products import (
-    addbmm, addmm, addmv, addr, baddbmm, bmm, cdist, corrcoef, cov, cross, dot, dot as vdot, einsum, inner, kron,
+    addbmm, addmm, addmv, addr, baddbmm, bmm, cdist, corrcoef, cov, cross, dist, dot, dot as vdot, einsum, inner, kron,
     matmul, mm, mv, outer, outer as ger, tensordot,
 )
 from minidl.functional.scans import cummax, cummin, cumprod, cumsum, diff, logcumsumexp
@@ -28,6 +28,7 @@ from minidl.functional.shapes import (
     vstack as row_stack,
 )
 from minidl.functional.sorting import (
-    argsort, bincount, bucketize, kthvalue, median, mode, msort, nanmedian, quantile, searchsorted, sort, topk, unique,
+    argsort, bincount, bucketize, isin, kthvalue, median, mode, msort, nanmedian, quantile, searchsorted, sort, topk,
+    unique,
 )
 from minidl.ops.indexing import argwhere

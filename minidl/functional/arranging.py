@@ -20,14 +20,14 @@ from minidl.ops.shapes import dim_of, dims_of, flat, many, matrices, reshape, sw
 # -- turning and shifting ---------------------------------------------------------------------------------------------
 
 
-def flip(input: Tensor, *dims: Any) -> Tensor:
+def flip(input: Tensor, *numbers: Any, dims: Sequence[int] = ()) -> Tensor:
     """`input` with the entries along each of `dims` in reverse order.
 
     >>> import minidl
     >>> flip(minidl.tensor([1, 2, 3]), 0)
     tensor([3, 2, 1])
     """
-    return ops.flipped(input, axis=dims_of(flat(dims), input.ndim))
+    return ops.flipped(input, axis=dims_of(flat(numbers) or dims, input.ndim))
 
 
 def fliplr(input: Tensor) -> Tensor:

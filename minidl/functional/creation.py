@@ -23,7 +23,7 @@ def made(make: Callable[..., Any], *arguments: Any, dtype: Any = None, device: s
     try:
         array = np.asarray(make(*arguments), dtype or backend.get_default_dtype())
     except Exception as error:
-        raise_explained(error, make.__name__, arguments)
+        raise_explained(error, make.__name__, [x for x in arguments if not isinstance(x, (np.dtype, type))])
     return Tensor(array if device is None else backend.to_device(array, device), requires_grad)
 
 
@@ -142,9 +142,14 @@ def as_tensor(data: Any, dtype: Any = None, device: str | None = None) -> Tensor
 
 
 def beside(make: Maker) -> Maker:
-    """The method that makes a tensor as `make` does, in the dtype and on the device of its own if none are named."""
+    """The method that makes a tensor as `make` does, in the dtype and on the device of its own if none are named.
 
-    def method(x: Tensor, *arguments: Any, dtype: Any = None, device: str | None = None, **how: Any) -> Tensor:
+    `memory_format` changes nothing.
+    """
+
+    def method(
+        x: Tensor, *arguments: Any, dtype: Any = None, device: str | None = None, memory_format: Any = None, **how: Any
+    ) -> Tensor:
         return make(*arguments, dtype=dtype or x.dtype, device=device or x.device, **how)
 
     return method

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from minidl.autograd import Tensor
+from minidl.backend import get_default_dtype
 from minidl.ops.elementwise import (
     add,
     astype,
@@ -70,6 +71,11 @@ def addcdiv(input: Any, tensor1: Any, tensor2: Any, *, value: float = 1) -> Tens
     return add(input, divide(tensor1, tensor2), alpha=value)
 
 
+def floats(x: Tensor) -> Tensor:
+    """x, in the default dtype if it holds whole numbers: bytes have no negative ones."""
+    return x if x.dtype.kind == "f" else astype(x, dtype=get_default_dtype())
+
+
 def frac(input: Tensor) -> Tensor:
     """What is behind the point, with the sign of `input`."""
     return subtract(input, trunc(input))
@@ -78,7 +84,7 @@ def frac(input: Tensor) -> Tensor:
 def logit(input: Tensor, eps: float | None = None) -> Tensor:
     """log(input / (1 - input)), the inverse of sigmoid; with `eps`, input is first brought into [eps, 1 - eps]."""
     input = input if eps is None else clamp(input, eps, 1 - eps)
-    return log(divide(input, subtract(1, input)))
+    return subtract(log(input), log(subtract(1.0, input)))
 
 
 def deg2rad(input: Any) -> Tensor:

@@ -57,6 +57,21 @@ def in_place(op: Callable[..., Tensor]) -> Callable[..., Tensor]:
     return method
 
 
+def reshaping(view: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """The in-place form of a view: x keeps its memory and becomes the view of it, `x.unsqueeze_(0)`."""
+
+    def method(x: Tensor, *how: Any, **named: Any) -> Tensor:
+        recorded = x.tracked and is_grad_enabled()
+        result = view(x.until_now() if recorded else Tensor(x.array), *how, **named)
+        if recorded:
+            x.become(result).version = result.version  # which is that of the memory
+        else:
+            x.array = result.array
+        return x
+
+    return method
+
+
 # -- methods that are more than one op ------------------------------------------------------------------------------
 
 
@@ -82,6 +97,17 @@ def _copy_(x: Tensor, source: Any, non_blocking: bool = False) -> Tensor:
 
 def _fill_(x: Tensor, value: Any) -> Tensor:
     return _copy_(x, value)
+
+
+def _fill_diagonal_(x: Tensor, fill_value: Any, wrap: bool = False) -> Tensor:
+    """Write a number on the diagonal; `wrap` begins a new one after each below the square part of a tall matrix."""
+    if x.ndim < 2 or (x.ndim > 2 and len(set(x.shape)) > 1):
+        raise RuntimeError(f"fill_diagonal_: expected a matrix, or all lengths equal, got shape {x.shape}")
+    period = x.shape[-1] + 1
+    row = np.arange(len(x) if wrap else min(x.shape))
+    row = row[row % period < x.shape[-1]]
+    _setitem(x, (row, *[row % period] * (x.ndim - 1)), fill_value)
+    return x
 
 
 def _filling(draw: Callable[..., Tensor]) -> Callable[..., Tensor]:
@@ -114,14 +140,31 @@ def _to(x: Tensor, *where: Any, device: Any = None, dtype: Any = None, non_block
     return e.copied(x) if copy and x is given else x
 
 
+def _cuda(x: Tensor, device: Any = None, non_blocking: bool = False) -> Tensor:
+    """x on the GPU, on that of a number if one is given; `non_blocking` changes nothing."""
+    return _to(x, f"cuda:{device}" if isinstance(device, int) else device or "cuda")
+
+
 def _as(dtype: Any) -> Callable[..., Tensor]:
     return lambda x: _to(x, np.dtype(dtype))
+
+
+def _size(x: Tensor, dim: int | None = None) -> Any:
+    """The shape, or the length of dimension `dim`; IndexError if there is none."""
+    return x.shape if dim is None else x.shape[_own_dim(x, dim)]
 
 
 def _stride(x: Tensor, dim: int | None = None) -> Any:
     """How many entries apart neighbours along each dimension (or along `dim`) lie in memory."""
     steps = tuple(step // x.array.itemsize for step in x.array.strides)
-    return steps if dim is None else steps[dim]
+    return steps if dim is None else steps[_own_dim(x, dim)]
+
+
+def _own_dim(x: Tensor, dim: int) -> int:
+    """`dim` counted from the front; IndexError also for a number, which has none."""
+    if not x.ndim:
+        raise IndexError(f"dimension {dim} is out of range: this tensor is a single number")
+    return shapes.dim_of(dim, x.ndim)
 
 
 def _iterate(x: Tensor) -> Any:
@@ -192,8 +235,8 @@ NAMES: dict[Any, str] = {
         prod softmax std sum var""",
     arranging: """diag diag_embed diagflat diagonal flip fliplr flipud repeat repeat_interleave roll rot90 tile trace
         tril triu unfold""",
-    products: """addbmm addmm addmv addr baddbmm bmm corrcoef cov cross dot vdot=dot inner kron matmul mm mv outer
-        ger=outer""",
+    products: """addbmm addmm addmv addr baddbmm bmm corrcoef cov cross dist dot vdot=dot inner kron matmul mm mv
+        outer ger=outer""",
     shapes: """chunk dsplit expand flatten hsplit movedim moveaxis=movedim permute ravel split t tensor_split unbind
         unflatten vsplit""",
     indexing: "argwhere",
@@ -211,27 +254,31 @@ METHODS: dict[str, Callable[..., Any]] = {
     "transpose": ops.swapaxes, "swapdims": ops.swapaxes,
     "clone": e.copied, "where": lambda x, condition, other: e.where(condition, x, other),
     "astype": lambda x, dtype: e.astype(x, dtype=np.dtype(dtype)), "to": _to,
-    "cpu": lambda x: _to(x, "cpu"), "cuda": lambda x, index=None: _to(x, "cuda" if index is None else f"cuda:{index}"),
+    "cpu": lambda x: _to(x, "cpu"), "cuda": _cuda,
     "half": _as(np.float16), "float": _as(np.float32), "double": _as(np.float64), "bool": _as(np.bool),
     "byte": _as(np.uint8), "char": _as(np.int8), "short": _as(np.int16), "int": _as(np.int32), "long": _as(np.int64),
     "type": lambda x, dtype=None: str(x.dtype) if dtype is None else _to(x, np.dtype(dtype)), "type_as": _to,
-    "contiguous": lambda x: x if x.is_contiguous() else e.copied(x, order="C"),
+    "contiguous": lambda x, memory_format=None: x if x.is_contiguous() else e.copied(x, order="C"),
     "new_tensor": creation.beside(tensor), "new_full": creation.beside(creation.full),
     "new_empty": creation.beside(creation.empty), "new_ones": creation.beside(creation.ones),
     "new_zeros": creation.beside(creation.zeros), **{name: _filling(draw) for name, draw in random.FILLINGS.items()},
     "nelement": Tensor.numel, "ndimension": Tensor.dim, "is_floating_point": is_floating_point,
-    "stride": _stride, "is_contiguous": lambda x: x.array.flags.c_contiguous,
+    "size": _size, "stride": _stride, "is_contiguous": lambda x: x.array.flags.c_contiguous,
     "element_size": lambda x: x.array.itemsize, "data_ptr": lambda x: backend.address(x.array),
-    "copy_": _copy_, "fill_": _fill_, "zero_": lambda x: _fill_(x, 0),
+    "copy_": _copy_, "fill_": _fill_, "fill_diagonal_": _fill_diagonal_, "zero_": lambda x: _fill_(x, 0),
 }  # fmt: skip
 
 PROPERTIES: dict[str, Callable[[Tensor], Any]] = {
-    "is_cuda": lambda x: x.device.type == "cuda",
+    "is_cuda": lambda x: x.device.type == "cuda", "is_cpu": lambda x: x.device.type == "cpu",
+    "itemsize": lambda x: x.array.itemsize, "nbytes": lambda x: x.array.nbytes,
     "T": lambda x: ops.transpose(x, axes=tuple(range(x.ndim))[::-1]),
     "mT": lambda x: ops.swapaxes(ops.matrices("mT", x), -1, -2),
-}
+}  # fmt: skip
 
-METHODS |= {f"{name}_": in_place(METHODS[name]) for name in ENTRYWISE}
+METHODS |= {f"{name}_": in_place(METHODS[name]) for name in [*ENTRYWISE, "cumprod", "cumsum", "tril", "triu"]}
+METHODS |= {
+    f"{name}_": reshaping(METHODS[name]) for name in ("squeeze", "swapaxes", "swapdims", "t", "transpose", "unsqueeze")
+}
 for _name, _function in {**OPERATORS, **METHODS}.items():
     setattr(Tensor, _name, _function)
 for _name, _function in PROPERTIES.items():

@@ -47,7 +47,8 @@ def select(input: Tensor, dim: int, index: Any) -> Tensor:
 def _check(name: str, index: Tensor, low: int, size: int) -> None:
     """Raise unless the index holds whole numbers from `low` to `size - 1`: a GPU would not complain."""
     if index.dtype.kind != "i" or (index.numel() and (index.array.min() < low or index.array.max() >= size)):
-        raise IndexOrRuntimeError(f"{name}: expected an index of whole numbers from {low} to {size - 1}, got {index}")
+        given = f"{index.array.min()} to {index.array.max()}" if index.dtype.kind == "i" else index.dtype
+        raise IndexOrRuntimeError(f"{name}: expected an index of whole numbers from {low} to {size - 1}, got {given}")
 
 
 # -- whole lines ---------------------------------------------------------------------------------------------------
@@ -58,8 +59,8 @@ def _lines(name: str, input: Tensor, dim: int, index: Tensor, source: Tensor | N
     dim = dim_of(dim, input.ndim)
     shape = input.shape[:dim] + (index.numel(),) + input.shape[dim + 1 :]
     if index.ndim > 1 or (source is not None and (source.shape, source.dtype) != (shape, input.dtype)):
-        wanted = "" if source is None else f" and a source {input.dtype} {shape}, got {describe(source)}"
-        raise IndexOrRuntimeError(f"{name}: expected an index in one dimension, got {describe(index)}{wanted}")
+        wanted, given = ("", "") if source is None else (f" and {input.dtype} {shape}", f" and {describe(source)}")
+        raise IndexOrRuntimeError(f"{name}: expected an index in one dimension{wanted}, got {describe(index)}{given}")
     _check(name, index, low, input.shape[dim])
     return (slice(None),) * dim + (index.array.reshape(-1).copy(),)
 

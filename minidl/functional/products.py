@@ -41,6 +41,8 @@ def matmul(input: Any, other: Any) -> Tensor:
         raise TypeError(f"matmul: expected two tensors, got {type(x).__name__} and {type(y).__name__}; numbers use *")
     if not (x.ndim and y.ndim):
         raise RuntimeError(f"matmul: expected vectors or matrices, got shapes {x.shape} and {y.shape}; numbers use *")
+    if x.dtype == y.dtype == bool:
+        raise RuntimeError(f"matmul: expected numbers, got booleans {x.shape} and {y.shape}: use .float() on one")
     if x.shape[-1] != y.shape[-2 if y.ndim > 1 else 0]:
         raise RuntimeError(f"matmul: rows on the left must be as long as columns on the right: {x.shape} @ {y.shape}")
     if x.ndim > 1 and y.ndim > 1:
@@ -50,40 +52,42 @@ def matmul(input: Any, other: Any) -> Tensor:
     return squeeze(out, -1) if y.ndim == 1 else out
 
 
-def _check(name: str, x: Tensor, y: Tensor, *ndims: int) -> None:
-    """RuntimeError unless x and y have so many dimensions, and the same batch."""
-    if (x.ndim, y.ndim) != ndims or x.shape[: x.ndim - 2] != y.shape[: y.ndim - 2]:
-        what = " and ".join(("", "a vector", "a matrix", "matrices (as many as the other)")[n] for n in ndims)
-        raise RuntimeError(f"{name}: expected {what}, got shapes {x.shape} and {y.shape}: matmul takes more")
+def _check(name: str, x: Tensor, y: Tensor, wanted: str) -> None:
+    """RuntimeError unless the shapes are as in "nk,km", where a letter stands for the same length everywhere."""
+    sizes: dict[str, int] = {}
+    for letters, shape in zip(wanted.split(","), (x.shape, y.shape), strict=True):
+        if len(letters) != len(shape) or any(sizes.setdefault(d, n) != n for d, n in zip(letters, shape, strict=True)):
+            layout = " and ".join(f"({', '.join(term)})" for term in wanted.split(","))
+            raise RuntimeError(f"{name}: expected shapes {layout}, got {x.shape} and {y.shape}: matmul takes more")
 
 
 def mm(input: Tensor, mat2: Tensor) -> Tensor:
     """The product of two matrices: (n, k), (k, m) -> (n, m); RuntimeError for other shapes."""
-    _check("mm", input, mat2, 2, 2)
+    _check("mm", input, mat2, "nk,km")
     return matmul(input, mat2)
 
 
 def bmm(input: Tensor, mat2: Tensor) -> Tensor:
     """The products of pairs of matrices: (b, n, k), (b, k, m) -> (b, n, m); RuntimeError for other shapes."""
-    _check("bmm", input, mat2, 3, 3)
+    _check("bmm", input, mat2, "bnk,bkm")
     return matmul(input, mat2)
 
 
 def mv(input: Tensor, vec: Tensor) -> Tensor:
     """The product of a matrix and a vector: (n, k), (k,) -> (n,); RuntimeError for other shapes."""
-    _check("mv", input, vec, 2, 1)
+    _check("mv", input, vec, "nk,k")
     return matmul(input, vec)
 
 
 def dot(input: Tensor, tensor: Tensor) -> Tensor:
     """The sum of the products of two vectors' entries: (n,), (n,) -> (); RuntimeError for other shapes."""
-    _check("dot", input, tensor, 1, 1)
+    _check("dot", input, tensor, "n,n")
     return matmul(input, tensor)
 
 
 def outer(input: Tensor, vec2: Tensor) -> Tensor:
     """All products of entries of two vectors: (n,), (m,) -> (n, m); RuntimeError for other shapes."""
-    _check("outer", input, vec2, 1, 1)
+    _check("outer", input, vec2, "n,m")
     return unsqueeze(input, 1) * vec2
 
 
@@ -127,6 +131,11 @@ def cdist(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: Any = None) -> T
     if x1.ndim < 2 or x2.ndim < 2 or x1.shape[-1] != x2.shape[-1] or p < 0:
         raise RuntimeError(f"cdist: expected rows of one length and p >= 0, got shapes {x1.shape}, {x2.shape}, p={p}")
     return vector_norm(unsqueeze(x1, -2) - unsqueeze(x2, -3), p, -1)
+
+
+def dist(input: Tensor, other: Tensor, p: float = 2.0) -> Tensor:
+    """The `p`-norm of all entries of input - other, which broadcast."""
+    return vector_norm(input - other, p)
 
 
 def cov(input: Tensor, *, correction: float = 1) -> Tensor:
@@ -236,7 +245,7 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
     if isinstance(dims, int):
         if not 0 <= dims <= min(a.ndim, b.ndim):
             raise RuntimeError(f"tensordot: expected dims from 0 to {min(a.ndim, b.ndim)}, got {dims}")
-        dims = range(a.ndim - dims, a.ndim), range(dims)
+        dims = [*range(a.ndim - dims, a.ndim)], [*range(dims)]
     left, right = dims_of(list(dims[0]), a.ndim), dims_of(list(dims[1]), b.ndim)
     if len(dims[0]) != len(dims[1]):
         raise RuntimeError(f"tensordot: expected two lists of as many dimensions, got {dims}")

@@ -49,6 +49,8 @@ def randint(low: int = 0, high: Any = None, size: Any = None, *, generator: Gene
     low, high = (0, low) if high is None else (low, high)
     if not isinstance(size, (tuple, list)):
         raise TypeError(f"randint: expected a size such as (2, 3), got {size!r}")
+    if not low < high:
+        raise RuntimeError(f"randint: expected low < high, got {low} and {high}")
     kind = np.int64 if np.dtype(dtype).kind == "f" else dtype
     return made(random_stream(generator).integers, low, high, tuple(size), kind, dtype=dtype, **how)
 
@@ -75,7 +77,7 @@ def bernoulli(input: Tensor, p: Any = None, *, generator: Generator | None = Non
     """
     chances = _on_host(input if p is None else p)
     if not np.all((chances >= 0) & (chances <= 1)):
-        raise RuntimeError("bernoulli: expected probabilities from 0 to 1, got others")
+        raise RuntimeError(f"bernoulli: expected probabilities from 0 to 1, got {np.min(chances)} to {np.max(chances)}")
     return made(np.less, random_stream(generator).random(input.shape), chances, dtype=input.dtype, device=input.device)
 
 

@@ -34,14 +34,14 @@ from minidl.ops.shapes import (
 # -- the order and number of dimensions -------------------------------------------------------------------------------
 
 
-def permute(input: Tensor, *dims: Any) -> Tensor:
+def permute(input: Tensor, *numbers: Any, dims: Sequence[int] = ()) -> Tensor:
     """The dimensions of `input` in the order `dims`.
 
     >>> import minidl
     >>> permute(minidl.zeros(2, 3, 4), 2, 0, 1).shape
     (4, 2, 3)
     """
-    return transpose(input, axes=flat(dims))
+    return transpose(input, axes=flat(numbers) or tuple(dims))
 
 
 def movedim(input: Tensor, source: int | Sequence[int], destination: int | Sequence[int]) -> Tensor:
@@ -123,8 +123,9 @@ def broadcast_shapes(*shapes: int | Sequence[int]) -> tuple[int, ...]:
     """
     try:
         return np.broadcast_shapes(*shapes)
-    except ValueError as error:
-        raise RuntimeError(f"broadcast_shapes: {error}") from None
+    except ValueError:
+        raise RuntimeError("the shapes do not fit together: counted from the end, lengths must be equal, or one of "
+                           f"them 1; got {', '.join(map(str, shapes))}") from None  # fmt: skip
 
 
 def broadcast_tensors(*tensors: Tensor) -> tuple[Tensor, ...]:

@@ -13,7 +13,7 @@ from minidl.autograd import Tensor
 from minidl.autograd import tensor as new_tensor
 from minidl.autograd.tensor import describe
 from minidl.backend import array_module
-from minidl.functional.along import Picked, along, check_not_empty, picked
+from minidl.functional.along import IndexOrRuntimeError, Picked, along, check_not_empty, picked
 from minidl.functional.picking import gather, narrow
 from minidl.functional.shapes import movedim
 from minidl.ops.elementwise import astype, ceil, floor, round, where
@@ -59,6 +59,7 @@ def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: boo
     >>> topk(minidl.tensor([3, 1, 2]), 2).values
     tensor([3, 2])
     """
+    _check_rank("topk", input, dim, 0, k)
     indices = narrow(order(input, axis=dim, descending=largest), dim, 0, k)
     return Picked(take_along_axis(input, indices, axis=dim), indices)
 
@@ -66,8 +67,15 @@ def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: boo
 @along
 def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> Picked:
     """The pair (value, index) of the `k`-th smallest entry along `dim`, from 1 on; RuntimeError if there are fewer."""
-    check_not_empty("kthvalue", input, dim)
-    return picked(input, narrow(narrow(order(input, axis=dim), dim, 0, k), dim, k - 1, 1), dim, keepdim)
+    _check_rank("kthvalue", input, dim, 1, k)
+    return picked(input, narrow(order(input, axis=dim), dim, k - 1, 1), dim, keepdim)
+
+
+def _check_rank(name: str, input: Tensor, dim: int, least: int, k: int) -> None:
+    n = input.shape[dim_of(dim, input.ndim)]
+    if not least <= k <= n:
+        raise IndexOrRuntimeError(f"{name}: expected k from {least} to {n}, the length of dimension {dim}, got {k} for "
+                                  f"{describe(input)}")  # fmt: skip
 
 
 def _median(name: str, summary: str, place: Callable[[int, Any], Any]) -> Callable[..., Any]:
@@ -124,6 +132,8 @@ def quantile(
     >>> quantile(minidl.tensor([1.0, 2.0, 4.0]), minidl.tensor([0.25, 0.5]))
     tensor([1.5, 2. ])
     """
+    if input.dtype.kind != "f":
+        raise RuntimeError(f"quantile: expected a floating dtype, got {input.dtype}: use .float() first")
     q = q if isinstance(q, Tensor) else new_tensor(q, dtype=input.dtype, device=input.device)
     if not input.numel() or q.ndim > 1 or q.dtype != input.dtype or not ((q.array >= 0) & (q.array <= 1)).all():
         raise RuntimeError(f"quantile: expected entries, and q from 0 to 1 of their dtype, got {describe(input)}, {q}")
@@ -160,6 +170,18 @@ def unique(
     words = dict(return_inverse=return_inverse, return_counts=return_counts, axis=dim)
     found = array_module(input.array).unique(input.array, equal_nan=False, **words)
     return tuple(map(Tensor, found)) if isinstance(found, tuple) else Tensor(found)
+
+
+def isin(elements: Any, test_elements: Any, *, assume_unique: bool = False, invert: bool = False) -> Tensor:
+    """Where `elements` holds one of `test_elements` (where none of them, if `invert`); one of both may be a number.
+
+    >>> import minidl
+    >>> isin(minidl.tensor([1, 2, 3]), minidl.tensor([3, 1]))
+    tensor([ True, False,  True])
+    """
+    device = (elements if isinstance(elements, Tensor) else test_elements).device
+    x, among = (y if isinstance(y, Tensor) else new_tensor(y, device=device) for y in (elements, test_elements))
+    return Tensor(array_module(x.array).isin(x.array, among.array, invert=invert))
 
 
 def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -> Tensor:

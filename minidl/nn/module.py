@@ -15,6 +15,7 @@ import numpy as np
 from minidl.autograd import Tensor, no_grad
 from minidl.functional.creation import zeros_like
 from minidl.nn.hooks import Hooked
+from minidl.nn.members import Members
 from minidl.nn.parameter import Parameter
 
 
@@ -69,6 +70,11 @@ class Module(Hooked):
             raise
 
     # -- what belongs to a module
+
+    # PyTorch's dictionaries, as views of the attributes
+    _modules = property(lambda self: Members(self, Module._own_modules, setattr))
+    _parameters = property(lambda self: Members(self, Module._own_parameters, setattr))
+    _buffers = property(lambda self: Members(self, Module._own_buffers, Module.register_buffer))
 
     def __setattr__(self, name: str, value: Any) -> None:
         if isinstance(vars(self).get(name), Parameter) and not (value is None or isinstance(value, Parameter)):
@@ -214,6 +220,11 @@ class Module(Hooked):
     def buffers(self, recurse: bool = True) -> Iterator[Tensor]:
         """The buffers, each once."""
         return (tensor for _, tensor in self.named_buffers(recurse=recurse))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What copies and pickles get: a tensor that the module has computed goes along without its history."""
+        state = vars(self).items()
+        return {name: x.detach() if isinstance(x, Tensor) and not x.is_leaf else x for name, x in state}
 
     # -- changes to all that is below
 

@@ -21,6 +21,14 @@ from minidl.nn.parameter import Parameter
 class _Norm(Module):
     """A normalisation with a weight and a bias, each of which may be None."""
 
+    def _check_dtype(self, input: Tensor, other: Tensor | None) -> None:
+        """RuntimeError for floats unlike those of the layer; float16 may meet finer ones, as in PyTorch."""
+        if other is not None and other.dtype != input.dtype and input.dtype in (np.float32, np.float64):
+            raise RuntimeError(
+                f"{type(self).__name__}: the input is {input.dtype} and the layer {other.dtype}: "
+                f"use input.to(minidl.{other.dtype}) or model.to(minidl.{input.dtype})"
+            )
+
     def reset_parameters(self) -> None:
         """Go back to the start: weights 1, biases 0."""
         for name, parameter in self.named_parameters():
@@ -91,6 +99,7 @@ class _BatchNorm(_ChannelNorm):
 
     def forward(self, input: Tensor) -> Tensor:
         self._check_dimensions(input)
+        self._check_dtype(input, self.running_mean if self.weight is None else self.weight)
         tracked = self.num_batches_tracked
         momentum = self.momentum
         if momentum is None:  # the plain average of all batches so far
@@ -152,6 +161,7 @@ class _InstanceNorm(_ChannelNorm):
 
     def forward(self, input: Tensor) -> Tensor:
         self._check_dimensions(input)
+        self._check_dtype(input, self.running_mean if self.weight is None else self.weight)
         alone = input.ndim == self.dimensions[0]
         batch = input.unsqueeze(0) if alone else input
         if batch.shape[1] != self.num_features and self.affine:
@@ -214,6 +224,7 @@ class LayerNorm(_Norm):
         self.bias = Parameter(zeros(self.normalized_shape, **place)) if elementwise_affine and bias else None
 
     def forward(self, input: Tensor) -> Tensor:
+        self._check_dtype(input, self.weight)
         return F.layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:
@@ -272,6 +283,7 @@ class GroupNorm(_Norm):
         self.bias = Parameter(zeros(num_channels, **place)) if affine and bias else None
 
     def forward(self, input: Tensor) -> Tensor:
+        self._check_dtype(input, self.weight)
         return F.group_norm(input, self.num_groups, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:

@@ -37,5 +37,11 @@ class Parameter(Tensor):
                 f"Parameter: expected a Tensor or an array, got {type(data).__name__}: make one with minidl.tensor(...)"
             )
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
+        """A copy without the gradient, as in PyTorch: a copied network starts without any."""
+        copy = super().__deepcopy__(memo)
+        copy.grad = None
+        return copy
+
     def __repr__(self) -> str:
         return "Parameter containing:\n" + super().__repr__()

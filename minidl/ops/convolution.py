@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from minidl import kernels
 from minidl.autograd import op
 from minidl.backend import Array
-from minidl.ops.windows import Window, all_seen, batch_first, batch_last, framed, new_frame
+from minidl.ops.windows import Window, all_seen, batch_first, batch_last, new_frame
 
 # Columns are made for so many output rows at a time that a block stays in a core's second-level cache.
 _BLOCK_BYTES = 1 << 19
@@ -25,10 +26,9 @@ def _blocks(xp: Any, x: Array, window: Window, groups: int) -> Iterator[tuple[sl
 
     Gives the places of the block among all columns, and the block: (groups, C/groups·kernel, columns).
     """
-    x = framed(xp, batch_last(x), window)
-    seen = all_seen(xp, x, window)  # (C, *kernel, *out, N)
-    height, row = window.out[0], math.prod(window.out[1:]) * x.shape[-1]
-    entries = x.shape[0] * math.prod(window.kernel)
+    seen = all_seen(xp, batch_last(x), window)  # (C, *kernel, *out, N)
+    height, row = window.out[0], math.prod(window.out[1:]) * x.shape[0]
+    entries = x.shape[1] * math.prod(window.kernel)
     step = max(1, _BLOCK_BYTES // max(1, entries * row * x.itemsize)) if xp is np else height  # a GPU takes all at once
     before = (slice(None),) * (1 + len(window.kernel))
     for start in range(0, height, step):
@@ -60,9 +60,12 @@ def convolution(xp, x, w, b=None, *, window, groups=1):
 def convolution_input(xp, g, w, *, window, groups=1):
     """The gradient of convolution at its input: each g (N, O, *out) added to all that its window saw: (N, C, *size)."""
     batch, outputs, channels = g.shape[0], w.shape[0], w.shape[1] * groups
-    frame = new_frame(xp, channels, batch, window, g.dtype)
     g = _grouped(xp, g, groups)
-    w = w.reshape(groups, outputs // groups, channels // groups, len(window.places)).transpose(3, 0, 2, 1).copy()
+    w = w.reshape(groups, outputs // groups, channels // groups, len(window.places))
+    if kernels.fit(xp, g):
+        columns = w.reshape(groups, outputs // groups, -1).swapaxes(1, 2) @ g
+        return batch_first(kernels.col2im(xp, columns.reshape(channels, *window.kernel, *window.out, batch), window))
+    frame, w = new_frame(xp, channels, batch, window, g.dtype), w.transpose(3, 0, 2, 1).copy()
     share = xp.empty((groups, channels // groups, g.shape[2]), g.dtype)
     for place, entry in zip(window.places, w, strict=True):  # entry: (groups, C/groups, O/groups)
         seen = frame[place]  # what this entry of the kernel met, everywhere

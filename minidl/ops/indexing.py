@@ -89,9 +89,8 @@ def steps(index: Any) -> list[Any]:
     """
     if type(index) is not tuple or len(index) < 3 or not (any(map(_is_array, index)) and any(map(_is_number, index))):
         return [index]
-    numbers = [
-        [slice(None)] * (part.ndim if part.dtype == bool else 1) if _is_array(part) else [part] for part in index
-    ]
+    index = [int(part) if _is_number(part) else part for part in index]  # NumPy copies what a 0-d array picks
+    numbers = [[slice(None)] * (p.ndim if p.dtype == bool else 1) if _is_array(p) else [p] for p in index]
     arrays = [part if _is_array(part) or part is ... else slice(None) for part in index if not _is_number(part)]
     return [tuple(itertools.chain(*numbers)), tuple(arrays)]
 

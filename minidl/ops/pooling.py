@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from minidl import kernels
 from minidl.autograd import op
 from minidl.backend import Array
 from minidl.ops.windows import Window, batch_first, batch_last, framed, new_frame
@@ -27,6 +28,8 @@ def _lowest(dtype: Any) -> float:
 @op
 def max_pool(xp, x, *, window):
     """The largest entry in each window: (N, C, *size) -> (N, C, *out)."""
+    if kernels.fit(xp, x):
+        return batch_first(kernels.max_pool(xp, batch_last(x), window))
     x = framed(xp, batch_last(x), window, _lowest(x.dtype))
     first, *others = window.places
     out = x[first].copy()
@@ -39,6 +42,8 @@ def max_pool(xp, x, *, window):
 def max_pool_input(xp, g, x, out, *, window):
     """g (N, C, *out) added where max_pool(x) found out, zeros elsewhere: (N, C, *size)."""
     g, x = xp.ascontiguousarray(batch_last(g)), batch_last(x)
+    if kernels.fit(xp, g, x):
+        return batch_first(kernels.max_pool_input(xp, g, x, batch_last(out), window))
     frame = new_frame(xp, x.shape[0], x.shape[-1], window, g.dtype)
     for place, chosen in _winners(xp, x, out, window):
         seen = frame[place]
@@ -52,6 +57,8 @@ def max_pool_input(xp, g, x, out, *, window):
 @op
 def max_pool_pick(xp, y, x, out, *, window):
     """The entries of y (N, C, *size) where max_pool(x) found out: (N, C, *out)."""
+    if kernels.fit(xp, x, y):
+        return batch_first(kernels.max_pool_pick(xp, batch_last(y), batch_last(x), batch_last(out), window))
     picked, y = xp.zeros_like(batch_last(out)), framed(xp, batch_last(y), window)
     for place, chosen in _winners(xp, batch_last(x), out, window):
         picked += y[place] * chosen
@@ -80,6 +87,8 @@ max_pool_pick.vjps(lambda g, picked, y, x, out, window: max_pool_input(g, x, out
 @op
 def avg_pool(xp, x, *, window, divisor):
     """The sum of each window, zeros around the image, over `divisor`: (N, C, *size) -> (N, C, *out)."""
+    if kernels.fit(xp, x):
+        return batch_first(kernels.sum_pool(xp, batch_last(x), window) * (1 / divisor))
     x = framed(xp, batch_last(x), window)
     first, *others = window.places
     out = x[first].copy()
@@ -93,6 +102,8 @@ def avg_pool(xp, x, *, window, divisor):
 def avg_pool_input(xp, g, *, window, divisor):
     """Each entry of g (N, C, *out), over `divisor`, added to all that its window saw: (N, C, *size)."""
     g = batch_last(g) * (1 / divisor)
+    if kernels.fit(xp, g):
+        return batch_first(kernels.sum_pool_input(xp, g, window))
     frame = new_frame(xp, g.shape[0], g.shape[-1], window, g.dtype)
     for place in window.places:
         seen = frame[place]

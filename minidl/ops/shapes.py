@@ -103,7 +103,7 @@ def joined(tensors: Sequence[Tensor], dim: int) -> Tensor:
 def listed(name: str, tensors: Sequence[Tensor], error: type[Exception] = RuntimeError) -> Sequence[Tensor]:
     """`tensors`, if that is a list of at least one."""
     if not isinstance(tensors, (tuple, list)) or not all(hasattr(x, "shape") for x in tensors):
-        raise TypeError(f"{name}: expected a list of tensors, got {tensors}")
+        raise TypeError(f"{name}: expected a list of tensors, got {tensors!s:.60}")
     if not tensors:
         raise error(f"{name}: expected at least one tensor, got an empty list")
     return tensors
@@ -121,7 +121,7 @@ def dim_of(dim: int, ndim: int) -> int:
     """`dim` counted from the front; IndexError if there is no such dimension."""
     limit = max(ndim, 1)  # a number may be asked for its dimension 0
     if not -limit <= dim < limit:
-        raise IndexError(f"dimension out of range: expected {-limit} to {limit - 1}, got {dim}")
+        raise IndexError(f"dimension {dim} is out of range: the {ndim} dimensions are {-limit} to {limit - 1}")
     return dim % limit
 
 

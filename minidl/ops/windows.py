@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from minidl import kernels
 from minidl.autograd import op
 from minidl.backend import Array
 
@@ -82,7 +83,13 @@ def new_frame(xp: Any, channels: int, batch: int, window: Window, dtype: Any, va
 
 
 def all_seen(xp: Any, x: Array, window: Window) -> Array:
-    """What each entry of the kernel meets at each position, a view of x (C, *frame, N): (C, *kernel, *out, N)."""
+    """What each entry of the kernel meets at each position of x (C, *size, N): (C, *kernel, *out, N).
+
+    On NumPy a view of the image in its frame, to be copied in blocks; on a GPU a copy.
+    """
+    if kernels.fit(xp, x):
+        return kernels.im2col(xp, x, window)
+    x = framed(xp, x, window)
     channel, *steps, batch = x.strides
     shape = (x.shape[0], *window.kernel, *window.out, x.shape[-1])
     inside = [step * d for step, d in zip(steps, window.dilation, strict=True)]
@@ -93,7 +100,7 @@ def all_seen(xp: Any, x: Array, window: Window) -> Array:
 @op
 def unfold(xp, x, *, window):
     """What the window sees at each position as a column: (N, C, *size) -> (N, C·kernel, out), both flattened."""
-    seen = all_seen(xp, framed(xp, batch_last(x), window), window)
+    seen = all_seen(xp, batch_last(x), window)
     rows, columns = x.shape[1] * math.prod(window.kernel), math.prod(window.out)
     return batch_first(seen.reshape(rows, columns, x.shape[0]))
 
@@ -103,6 +110,8 @@ def fold(xp, columns, *, window):
     """Columns added to all that their windows saw: (N, C·kernel, out) -> (N, C, *size)."""
     batch, channels = columns.shape[0], columns.shape[1] // math.prod(window.kernel)
     seen = batch_last(columns).reshape(channels, len(window.places), *window.out, batch)
+    if kernels.fit(xp, columns):
+        return batch_first(kernels.col2im(xp, seen, window))
     frame = new_frame(xp, channels, batch, window, columns.dtype)
     for i, place in enumerate(window.places):
         frame[place] += seen[:, i]

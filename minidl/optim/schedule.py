@@ -54,7 +54,7 @@ class LRScheduler:
 
     def step(self, epoch: float | None = None) -> None:
         """Set the rates of the next epoch, or those of `epoch`; to be called after `optimizer.step()`."""
-        if self._step_count == 1 and not self.optimizer.stepped:
+        if self._step_count == 1 and not self.optimizer.stepped and hasattr(self.optimizer, "rule"):
             message = "lr_scheduler.step() came before optimizer.step(), so the first rate of the schedule was not used"
             warnings.warn(message, UserWarning, stacklevel=2)
         self._step_count += 1

@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 import time
+from operator import length_hint
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -36,7 +37,7 @@ class Progress:
         if show and sys.stderr.isatty():
             from tqdm import tqdm
 
-            total = len(batches.dataset) if hasattr(batches, "dataset") else None
+            total = length_hint(batches.dataset, 0) or None if hasattr(batches, "dataset") else None
             self._bar = tqdm(
                 total=total, desc=title, unit=f" {unit}", unit_scale=True, leave=False, mininterval=0
             )
@@ -57,7 +58,8 @@ class Progress:
             raise FloatingPointError(
                 f"the loss is nan or infinite in step {self._meter.first_bad} of {self._title}, and by now "
                 "so are the weights: build the model anew and train it with a tenth of the learning rate, or "
-                "with clip_grad_norm=1; if that does not help, look for nan and huge numbers in the inputs"
+                "with clip_grad_norm=1; if that does not help, look for nan and huge numbers in the inputs, and on a "
+                "GPU for labels and tokens out of range"
             )
         if self._bar is not None:
             self._bar.set_postfix({name: f"{mean:.4f}" for name, mean in means.items()}, refresh=False)

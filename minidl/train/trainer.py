@@ -14,6 +14,7 @@ import numpy as np
 from minidl import nn
 from minidl.autograd import Tensor, no_grad
 from minidl.backend import manual_seed
+from minidl.data import Dataset, IterableDataset
 from minidl.optim.lr_scheduler import ReduceLROnPlateau
 from minidl.train.callbacks import Callback, EarlyStopping
 from minidl.train.history import History
@@ -110,6 +111,7 @@ class Trainer:
         """
         if not isinstance(epochs, int) or epochs < 1:
             raise ValueError(f"fit(train_loader, epochs): epochs must be a whole number from 1, got {epochs!r}")
+        _check_batches("fit", train_loader)
         if patience is not None and validation is None:
             raise ValueError("patience needs validation=...: it is the validation loss that it watches")
         if patience is not None:
@@ -146,6 +148,7 @@ class Trainer:
 
         The model is left in the mode in which it was.
         """
+        _check_batches("evaluate", batches)
         meter = Meter()
         with no_grad(), _evaluating(self.model):
             for x, y in batches:
@@ -157,6 +160,15 @@ class Trainer:
         """The model's outputs for the inputs `x`, in evaluation mode and without a graph."""
         with no_grad(), _evaluating(self.model):
             return self.model(x)
+
+
+def _check_batches(name: str, batches: Any) -> None:
+    if isinstance(batches, Dataset) and not isinstance(batches, IterableDataset):
+        kind = type(batches).__name__
+        raise TypeError(
+            f"{name}: expected batches, got a {kind}, which gives single examples: "
+            f"use DataLoader({kind.lower()}, batch_size=64, shuffle={name == 'fit'})"
+        )
 
 
 @contextmanager

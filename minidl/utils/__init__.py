@@ -1,5 +1,5 @@
-"""What PyTorch keeps under `torch.utils`."""
+"""What PyTorch keeps under `torch.utils`; `data` is `minidl.data`."""
 
-from minidl.utils import checkpoint
+from minidl.utils import checkpoint, data
 
-__all__ = ["checkpoint"]
+__all__ = ["checkpoint", "data"]

@@ -65,7 +65,7 @@ def test_what_holds_no_numbers_is_a_type_error(data: Any) -> None:
 
 
 def test_lists_of_unequal_length_are_a_value_error() -> None:
-    with pytest.raises(ValueError, match="inhomogeneous"):
+    with pytest.raises(ValueError, match="lists of equal length, got"):
         minidl.tensor([[1.0, 2.0], [3.0]])
 
 

@@ -85,9 +85,9 @@ def test_collate_fn_gets_the_list_of_examples():
     assert list(loader) == [[0.0, 1.0, 2.0], [3.0]]
 
 
-@pytest.mark.parametrize("batch_size", [0, -1, 2.5, None])
+@pytest.mark.parametrize("batch_size", [0, -1, 2.5])
 def test_a_wrong_batch_size_is_named(batch_size):
-    with pytest.raises(ValueError, match=f"batch_size must be a whole number from 1, got {batch_size}"):
+    with pytest.raises(ValueError, match=f"batch_size must be .*, got {batch_size}"):
         DataLoader([1, 2], batch_size)
 
 
@@ -97,7 +97,7 @@ def test_a_seed_and_a_generator_exclude_each_other():
 
 
 def test_something_without_items_is_refused():
-    with pytest.raises(TypeError, match="__getitem__, got generator"):
+    with pytest.raises(TypeError, match=r"__getitem__ \(or .*, got generator"):
         DataLoader(x for x in "abc")
 
 

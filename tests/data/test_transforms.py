@@ -7,17 +7,19 @@ import minidl
 from minidl.data import MNIST, DataLoader, transforms
 from minidl.data.transforms import takes_batches
 
-IMAGES = np.random.default_rng(0).random((6, 2, 5, 4)).astype(np.float32)
+IMAGES = np.random.default_rng(0).random((6, 3, 5, 4)).astype(np.float32)
 batch = minidl.tensor(IMAGES)
 
 EACH = {
-    "Normalize": transforms.Normalize((0.5, 0.1), (0.2, 0.3)),
+    "Normalize": transforms.Normalize((0.5, 0.1, 0.2), (0.2, 0.3, 0.4)),
     "Pad": transforms.Pad(1, 0.5),
     "CenterCrop": transforms.CenterCrop((3, 2)),
     "RandomCrop": transforms.RandomCrop((5, 4), padding=1),
     "RandomHorizontalFlip": transforms.RandomHorizontalFlip(),
     "RandomVerticalFlip": transforms.RandomVerticalFlip(),
     "RandomRotation": transforms.RandomRotation(30),
+    "RandomAffine": transforms.RandomAffine(10, (0.2, 0.1), (0.8, 1.2), 5),
+    "Grayscale": transforms.Grayscale(),
 }
 
 
@@ -69,6 +71,45 @@ def test_rotations() -> None:
     assert (diagonal[:, :, [0, 0, -1, -1], [0, -1, 0, -1]] == 7).all() and (diagonal[:, :, 1:-1, 1:-1] == 0).all()
     with pytest.raises(ValueError, match="angle"):
         transforms.RandomRotation((20, 10))
+
+
+def test_affine_transforms() -> None:
+    square = minidl.tensor(IMAGES[:, :, :4])
+    for degrees, turns in ((90, -1), (180, 2)):  # clockwise
+        turned = transforms.RandomAffine((degrees, degrees))(square).array
+        np.testing.assert_array_equal(turned, np.rot90(square.array, turns, (2, 3)))
+    twice = transforms.RandomAffine(0, scale=(2, 2))(square).array
+    np.testing.assert_array_equal(twice, square.array[:, :, [1, 1, 2, 2]][:, :, :, [1, 1, 2, 2]])
+    three = minidl.tensor(IMAGES[:, :, :3, :3])
+    sheared = transforms.RandomAffine(0, shear=(45, 45))(three).array  # rows move by 1, 0, -1
+    np.testing.assert_array_equal(sheared[:, :, 1], IMAGES[:, :, 1, :3])
+    np.testing.assert_array_equal(sheared[:, :, 0, 1:], IMAGES[:, :, 0, :2])
+    np.testing.assert_array_equal(sheared[:, :, 2, :2], IMAGES[:, :, 2, 1:3])
+    shifted = transforms.RandomAffine(0, translate=(0, 0.4), fill=7)(minidl.tensor(IMAGES)).array
+    for image, original in zip(shifted, IMAGES, strict=True):
+        frame = np.pad(original, ((0, 0), (2, 2), (0, 0)), constant_values=7)
+        assert sum((frame[:, y : y + 5] == image).all() for y in range(5)) == 1
+    for wrong in ({"translate": (2, 0)}, {"scale": (0, 1)}, {"interpolation": "bilinear"}):
+        with pytest.raises(ValueError, match="RandomAffine"):
+            transforms.RandomAffine(0, **wrong)
+
+
+def test_frames() -> None:
+    image = minidl.tensor([[[1.0, 2.0]]])
+    assert transforms.Pad((1, 0), 9)(image).tolist() == [[[9, 1, 2, 9]]]
+    assert transforms.Pad((0, 1, 2, 0), padding_mode="edge")(image).tolist() == [[[1, 2, 2, 2], [1, 2, 2, 2]]]
+    assert transforms.CenterCrop((3, 1))(image).tolist() == [[[0], [1], [0]]]
+    assert transforms.RandomCrop((1, 4), pad_if_needed=True, fill=9)(image).tolist() == [[[9, 1, 2, 9]]]
+    with pytest.raises(ValueError, match="padding_mode"):
+        transforms.Pad(1, padding_mode="circular")
+
+
+def test_brightness() -> None:
+    grey = transforms.Grayscale(3)(batch).array
+    np.testing.assert_allclose(grey[:, 2], np.tensordot(IMAGES, [0.2989, 0.587, 0.114], ((1,), (0,))), rtol=1e-6)
+    assert grey.dtype == np.float32 and (transforms.Grayscale()(batch[:, :1]).array == IMAGES[:, :1]).all()
+    with pytest.raises(TypeError, match="channels"):
+        transforms.Grayscale()(batch[:, :2])
 
 
 def test_images_become_tensors() -> None:

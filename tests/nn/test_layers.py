@@ -250,7 +250,7 @@ def test_running_statistics_over_several_batches(momentum):
 
 def test_resetting_batch_norm():
     layer = nn.BatchNorm1d(3)
-    layer(minidl.tensor(normal(4, 3)))
+    layer(minidl.tensor(normal(4, 3)).float())
     nn.init.constant_(layer.weight, 5)
     nn.init.constant_(layer.bias, 5)
     layer.reset_parameters()

@@ -75,7 +75,7 @@ def test_torch_has_some_of_these_functions_at_the_top():
     (lambda: F.conv_transpose2d(x, minidl.ones(2, 1, 2, 2)), RuntimeError, r"C = 2 channels .* got 3"),
     (lambda: F.conv_transpose2d(x, minidl.ones(3, 1, 2, 2), output_padding=1), RuntimeError, "smaller than stride"),
     (lambda: F.conv_transpose2d(x, minidl.ones(3, 1, 1, 1), padding=2), RuntimeError, "use less padding"),
-    (lambda: F.conv2d(x, minidl.ones(1, 3, 2, 2), stride=1.5), TypeError, "float"),
+    (lambda: F.conv2d(x, minidl.ones(1, 3, 2, 2), stride=1.5), TypeError, "whole number, or 2, got 1.5"),
     (lambda: F.avg_pool2d(x, 2, divisor_override=0), RuntimeError, "must not be 0"),
     (lambda: F.avg_pool2d(x.long(), 2), RuntimeError, "int64: use .float"),
     (lambda: F.adaptive_avg_pool2d(x, (1, 2, 3)), RuntimeError, r"one whole number, or 2, got \(1, 2, 3\)"),

@@ -95,3 +95,26 @@ ALIASES = {
 def test_two_names_of_one_function(one: str, other: str) -> None:
     assert getattr(minidl, one) is getattr(minidl, other) and getattr(Tensor, one) is getattr(Tensor, other)
     assert hasattr(Tensor, f"{one}_") and hasattr(Tensor, f"{other}_")
+
+
+def test_a_view_in_place_keeps_its_memory() -> None:
+    x = minidl.arange(6).reshape(2, 3)
+    rows = x[0]
+    x.t_().unsqueeze_(0)[0, 0, 0] = 7
+    assert x.shape == (1, 3, 2) and rows.tolist() == [7, 1, 2]
+
+
+def test_a_view_in_place_of_a_recorded_tensor_shares_its_history_and_its_changes() -> None:
+    w = minidl.ones(3, requires_grad=True)
+    y = w.exp()
+    y.unsqueeze_(0)
+    (y * minidl.tensor([[1.0], [2.0]])).sum().backward()
+    assert minidl.allclose(w.grad, 3 * w.exp())
+    z = w.exp()
+    z.unsqueeze_(0)
+    with minidl.no_grad():
+        z.add_(1)
+    with pytest.raises(RuntimeError, match="changed in place after"):
+        z.sum().backward()
+    with pytest.raises(RuntimeError, match="leaf"):
+        w.unsqueeze_(0)

@@ -26,15 +26,15 @@ def scaled_dot_product_attention(draw: Draw) -> Call:
     options: dict[str, Any] = {"enable_gqa": True} if heads else {}
     if draw.flag():
         options["scale"] = draw.number(0.1, 2.0)
-    kind = draw.one_of("none", "causal", "mask", "gradient")  # whether PyTorch refuses both depends on the code path
-    if kind == "causal":
+    kind = draw.one_of("none", "causal", "mask", "gradient", "both")
+    if kind in ("causal", "both"):
         options["is_causal"] = True
     if kind == "mask":
         shape = (*draw.one_of((), (1,), many), queries, keys)
         options["attn_mask"] = mask(draw, shape, meaning=True)
         if draw.flag() and isinstance(options["attn_mask"], np.ndarray):
             options["attn_mask"][..., -1, :] = False  # a query that sees nothing gets zeros
-    if kind == "gradient":
+    if kind in ("gradient", "both"):  # other masks beside is_causal PyTorch takes in one of its code paths
         options["attn_mask"] = draw.floats((queries, keys))
     return call(draw.floats((*batch, *many, queries, features)), draw.floats((*batch, *few, keys, features)),
                 draw.floats((*batch, *few, keys, values)), **options)  # fmt: skip

@@ -147,7 +147,8 @@ def take(draw: Draw) -> Call:
 def take_along_dim(draw: Draw) -> Call:
     x = draw.floats(draw.shape(1, 3, empty=False))
     if draw.integer(0, 4) == 4:
-        return call(np.ascontiguousarray(x), draw.integers(draw.shape(max_dims=2), 0, x.size - 1))
+        indices = draw.integers(draw.shape(max_dims=2), 0, x.size - 1)
+        return call(*map(np.ascontiguousarray, (x, indices)))  # PyTorch refuses some transposed memory
     dim = draw.integer(-x.ndim, x.ndim - 1)
     shape = [n if draw.flag() else 1 for n in x.shape]
     shape[dim] = draw.integer(0, 4)
@@ -235,6 +236,8 @@ def index_of(draw: Draw, shape: tuple[int, ...]) -> tuple[Any, bool]:
             parts.append(draw.integer(-n, n if draw.integer(0, 14) == 14 else n - 1))
         elif kind == "slice":
             start, stop = sorted((draw.integer(0, n), draw.integer(0, n + 1)))
+            if arrays == "several":  # where a slice picks nothing, PyTorch does not look at positions
+                start, stop = min(start, n - 1), max(stop, 1)
             parts.append(slice(draw.one_of(None, start, start - n), stop, draw.one_of(None, 1, 2)))
         else:
             parts.append(slice(None))

@@ -166,6 +166,13 @@ def corrcoef(draw: Draw) -> Call:
     return call(draw.floats(draw.one_of((4,), (1, 3), (3, 4), (2, 6), (2, 2, 2)), ties=False))
 
 
+@case("dist")
+def dist(draw: Draw) -> Call:
+    shape = draw.shape()
+    x, y = draw.floats(shape, ties=False), draw.floats(draw.broadcastable(shape), ties=False)
+    return call(x, y, *[draw.one_of(2, 1.0, 3.0, float("inf"), 2.5)][: draw.integer(0, 1)])
+
+
 @case("cdist")
 def cdist(draw: Draw) -> Call:
     n, m, k = length(draw), length(draw), draw.size()

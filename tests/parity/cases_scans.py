@@ -21,6 +21,13 @@ def running_extreme(draw: Draw) -> Call:
     return call(numbers(draw, shape) if draw.flag() else fixed(with_nan(draw, shape)), dim)
 
 
+@case("Tensor.cumsum_", "Tensor.cumprod_")
+def running_in_place(draw: Draw) -> Call:
+    """Not of booleans, which have no room for a sum."""
+    x = draw.one_of(draw.floats, draw.integers)(draw.shape(high=5))
+    return call(x, draw.dim(x.ndim))
+
+
 @case("logcumsumexp")
 def running_logsumexp(draw: Draw) -> Call:
     x = draw.floats(draw.shape(high=5)) * draw.one_of(1, 1, 300)

@@ -63,7 +63,7 @@ def transposed(draw: Draw) -> Call:
     return call(entries(draw, draw.shape(1)))
 
 
-@case("t")
+@case("t", "Tensor.t_")
 def t(draw: Draw) -> Call:
     return call(entries(draw, draw.shape(0, 3)))
 
@@ -88,7 +88,7 @@ def permute(draw: Draw) -> Call:
     return call(entries(draw, shape), tuple(dims[draw.integer(0, 9) == 9 :]))
 
 
-@case("transpose", "swapaxes", "swapdims")
+@case("transpose", "swapaxes", "swapdims", "Tensor.transpose_", "Tensor.swapaxes_", "Tensor.swapdims_")
 def transpose(draw: Draw) -> Call:
     shape = draw.shape()
     return call(entries(draw, shape), draw.dim(len(shape)), draw.dim(len(shape)))
@@ -105,13 +105,13 @@ def movedim(draw: Draw) -> Call:
     return call(entries(draw, shape), source, tuple(int(d) for d in places[: len(source)]))
 
 
-@case("unsqueeze")
+@case("unsqueeze", "Tensor.unsqueeze_")
 def unsqueeze(draw: Draw) -> Call:
     shape = draw.shape()
     return call(entries(draw, shape), draw.dim(len(shape) + 1))
 
 
-@case("Tensor.squeeze")
+@case("Tensor.squeeze", "Tensor.squeeze_")
 def squeeze(draw: Draw) -> Call:
     shape = draw.shape(high=2)
     return call(entries(draw, shape), draw.dim(len(shape)) if draw.flag() else several(draw, len(shape)))
@@ -186,11 +186,11 @@ def mirror(draw: Draw) -> Call:
 
 @case("roll")
 def roll(draw: Draw) -> Call:
-    shape = draw.shape(1)
+    shape = draw.shape()
     if draw.flag():
-        dim = [draw.dim(len(shape), wrong=0 not in shape)]
+        dim = [draw.dim(len(shape))]
         return call(entries(draw, shape), draw.integer(-5, 5), *dim[: draw.integer(0, 1)])
-    dims = (0 not in shape and several(draw, len(shape))) or (0,)  # PyTorch looks at no dim of what is empty
+    dims = several(draw, len(shape)) or (0,)
     return call(entries(draw, shape), tuple(draw.integer(-5, 5) for _ in dims)[draw.integer(0, 9) == 9 :] or 1, dims)
 
 
@@ -333,9 +333,15 @@ def diag_embed(draw: Draw) -> Call:
     return call(entries(draw, shape), draw.integer(-3, 3), draw.dim(len(shape) + 1), draw.dim(len(shape) + 1))
 
 
-@case("diag", "tril", "triu")
+@case("diag", "tril", "triu", "Tensor.tril_", "Tensor.triu_")
 def diag(draw: Draw) -> Call:
     return call(entries(draw, draw.shape(0, 3)), draw.integer(-4, 4))
+
+
+@case("Tensor.fill_diagonal_")
+def fill_diagonal(draw: Draw) -> Call:
+    shape = draw.shape(0, 2) if draw.flag() else (draw.size(),) * draw.integer(3, 4)
+    return call(entries(draw, shape), draw.integer(-3, 3), *[draw.flag()][: draw.integer(0, 1)])
 
 
 @case("diagflat")

@@ -80,6 +80,17 @@ def unique(draw: Draw) -> Call:
     return call(x, dim=draw.dim(x.ndim), **parts) if x.ndim and x.size else call(x, True)
 
 
+@case("isin")
+def isin(draw: Draw) -> Call:
+    make = draw.one_of(draw.integers, draw.floats)
+    x, among = make(draw.shape()), np.ascontiguousarray(make(draw.shape(max_dims=2)))  # PyTorch's refuses others
+    options = {name: True for name in ("assume_unique", "invert") if draw.flag()}
+    if options.pop("assume_unique", False):
+        x, among = np.unique(x), np.unique(among)
+        options["assume_unique"] = True
+    return call(*draw.one_of((x, among), (x, 1), (1, among)), **options)
+
+
 @case("bincount")
 def bincount(draw: Draw) -> Call:
     n = draw.integer(0, 6)

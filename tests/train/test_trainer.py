@@ -271,3 +271,9 @@ def test_arguments_of_the_trainer_are_checked(options, error):
     optimizer = optim.SGD(model.parameters()) if options else "adam"
     with pytest.raises((TypeError, ValueError), match=error):
         Trainer(model, optimizer, **options)
+
+
+def test_a_dataset_in_place_of_a_loader_is_refused_with_the_loader_to_make():
+    for call in (lambda: trainer().fit(clusters(), 1), lambda: trainer().evaluate(clusters())):
+        with pytest.raises(TypeError, match=r"got a TensorDataset.*use DataLoader\(tensordataset, batch_size=64"):
+            call()

@@ -14,7 +14,7 @@ from minidl.autograd import Tensor
 from minidl.backend import array_module, random_stream
 from minidl.functional import reductions as functions
 from minidl.functional.creation import ones_like
-from minidl.functional.elementwise import clamp
+from minidl.functional.elementwise import clamp, floats
 from minidl.functional.random import rand
 from minidl.functional.shapes import split
 from minidl.ops import elementwise, fused, reductions
@@ -123,7 +123,7 @@ def logsigmoid(input: Tensor) -> Tensor:
     >>> logsigmoid(minidl.tensor([-1000.0]))
     tensor([-1000.])
     """
-    return -fused.softplus(-input)
+    return -fused.softplus(-floats(input))
 
 
 def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
@@ -262,7 +262,7 @@ def softmax(input: Tensor, dim: int | None = None, *, dtype: Any = None) -> Tens
 
 def softmin(input: Tensor, dim: int | None = None, *, dtype: Any = None) -> Tensor:
     """`softmax` of -x."""
-    return softmax(-input, dim, dtype=dtype)
+    return softmax(-floats(input), dim, dtype=dtype)
 
 
 def log_softmax(input: Tensor, dim: int | None = None, *, dtype: Any = None) -> Tensor:

@@ -9,6 +9,7 @@ import math
 
 import numpy as np
 
+from minidl import kernels
 from minidl.autograd import Tensor
 from minidl.backend import array_module, random_stream
 from minidl.ops.elementwise import multiply
@@ -69,8 +70,11 @@ def _check(p: float) -> None:
 
 def _mask(x: Tensor, p: float, shape: tuple[int, ...], value: float = 1.0) -> Tensor:
     """A tensor of `shape`, on the device and in the dtype of x: entries are 0 with probability p, otherwise `value`."""
-    kept = random_stream().random(shape, dtype=np.float32) >= p
-    return Tensor(array_module(x.array).asarray(kept.astype(x.dtype) * value))
+    xp, stream = array_module(x.array), random_stream()
+    if kernels.fit(xp, x.array):  # drawn where it is needed, from a seed of the same stream
+        return Tensor(kernels.dropout_mask(xp, shape, x.dtype, int(stream.integers(2**63)), p, value))
+    kept = stream.random(shape, dtype=np.float32) >= p
+    return Tensor(xp.asarray(kept.astype(x.dtype) * value))
 
 
 def alpha_dropout(input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False) -> Tensor:

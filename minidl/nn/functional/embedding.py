@@ -13,6 +13,7 @@ import numpy as np
 from minidl.autograd import Tensor
 from minidl.backend import array_module
 from minidl.functional.creation import full
+from minidl.nn.functional.labels import outside
 from minidl.ops import indexing
 from minidl.ops.elementwise import where
 
@@ -30,7 +31,7 @@ def embedding(
 
     The row `padding_idx` receives no gradient.  Rows longer than `max_norm`, in the norm `norm_type`, are first
     shortened to it, in place.  `scale_grad_by_freq` divides a row's gradient by how often the row was named.
-    IndexError for a number outside the table; RuntimeError for an input of floats.
+    IndexError for a number outside the table (on a GPU the row is nan instead); RuntimeError for an input of floats.
 
     >>> import minidl
     >>> embedding(minidl.tensor([[0, 2]]), minidl.arange(6.0).reshape(3, 2))
@@ -39,13 +40,14 @@ def embedding(
     """
     _check_rows("embedding", input, weight)
     padding_idx = _row("padding_idx", padding_idx, weight)
+    wrong = outside(input, len(weight), "embedding: a number", "rows of the table")
     if max_norm is not None:
         _shorten(weight, input.array, max_norm, norm_type)
-    rows = indexing.getitem(weight, input)
+    rows = indexing.getitem(weight, input if wrong is None else where(wrong, 0, input))
     if rows.requires_grad and (padding_idx is not None or scale_grad_by_freq):
         share = _gradient_share(input.array, padding_idx, scale_grad_by_freq, rows.dtype)
         rows.register_hook(lambda gradient: gradient * share)
-    return rows
+    return rows if wrong is None else where(wrong[..., None], math.nan, rows)
 
 
 def embedding_bag(
@@ -132,12 +134,6 @@ def _check_rows(name: str, input: Tensor, weight: Tensor) -> None:
         raise RuntimeError(f"{name}: expected an input of int64 or int32, got {input.dtype}: use .long()")
     if weight.ndim != 2:
         raise RuntimeError(f"{name}: expected a table of shape (rows, features), got {weight.shape}")
-    numbers = input.array.view(f"u{input.dtype.itemsize}")  # a negative one is huge: one look, for which a GPU waits
-    if numbers.size and int(numbers.max()) >= len(weight):
-        raise IndexError(
-            f"{name}: expected numbers from 0 to {len(weight) - 1}, the rows of the table, got "
-            f"{int(input.array.min())} to {int(input.array.max())}"
-        )
 
 
 def _row(word: str, row: int | None, weight: Tensor) -> int | None:

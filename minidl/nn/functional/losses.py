@@ -12,9 +12,11 @@ import math
 import warnings
 
 from minidl.autograd import Tensor
+from minidl.backend import on_gpu
 from minidl.functional.creation import ones_like
-from minidl.functional.elementwise import clamp
+from minidl.functional.elementwise import clamp, floats
 from minidl.nn.functional.distances import at_least
+from minidl.nn.functional.labels import outside
 from minidl.ops import fused, reductions
 from minidl.ops.elementwise import abs, exp, log, square, where
 from minidl.ops.indexing import take_along_axis
@@ -64,8 +66,8 @@ def cross_entropy(
     (C,) scales the loss of each class, and "mean" divides by the weights of the labels; labels equal to
     `ignore_index` do not count.  `label_smoothing` mixes q with the even distribution.
 
-    Raises IndexError for a label that is no class, ValueError for batches of different size, RuntimeError for a
-    target of the wrong dtype or shape.
+    Raises IndexError for a label that is no class (on a GPU the loss is nan instead), ValueError for batches of
+    different size, RuntimeError for a target of the wrong dtype or shape.
     Source for label smoothing: Szegedy et al., "Rethinking the Inception architecture", CVPR 2016, section 7.
 
     >>> import minidl
@@ -76,6 +78,10 @@ def cross_entropy(
         raise TypeError(f"cross_entropy: expected a Tensor as target, got {type(target).__name__}")
     if (weight is None and not label_smoothing and ignore_index < 0 and input.ndim == 2
             and target.dtype.kind in "iu" and target.shape == input.shape[:1]):  # fmt: skip
+        if on_gpu(input.array):
+            ignored = target == ignore_index
+            losses = fused.softmax_cross_entropy(input, where(ignored, 0, target))
+            return reduced(where(ignored, 0.0, losses), reduction, logical_not(ignored))
         try:
             return reduced(fused.softmax_cross_entropy(input, target), reduction)
         except IndexError:
@@ -106,7 +112,7 @@ def nll_loss(
     tensor(1.)
     """
     target = _labels("nll_loss", input, target, weight)
-    return _label_loss(input, target, weight, ignore_index, reduction)
+    return _label_loss(floats(input), target, weight, ignore_index, reduction)
 
 
 def _class_dim(input: Tensor) -> int:
@@ -120,7 +126,8 @@ def _label_loss(
     dim = _class_dim(log_p)
     ignored = target == ignore_index
     label = where(ignored, 0, target).long()  # as an index, bytes would be a mask
-    _check_range(label, log_p.shape[dim])
+    wrong = outside(label, log_p.shape[dim], "a class label", "classes")
+    label = label if wrong is None else where(wrong, 0, label)
     losses = -squeeze(take_along_axis(log_p, unsqueeze(label, dim), axis=dim), dim)
     weights = logical_not(ignored)
     if weight is not None:
@@ -130,7 +137,7 @@ def _label_loss(
         spread = -reductions.sum(_weighted(log_p, weight), axis=dim)
         losses = (1 - smoothing) * losses + smoothing / log_p.shape[dim] * spread
     losses = where(ignored, 0.0, losses)
-    return reduced(losses, reduction, weights)
+    return reduced(losses if wrong is None else where(wrong, math.nan, losses), reduction, weights)
 
 
 def _soft_cross_entropy(
@@ -189,12 +196,6 @@ def _check_weight(name: str, weight: Tensor | None, input: Tensor, classes: int)
         raise RuntimeError(f"{name}: the input is {input.dtype} and the weight {weight.dtype}: make them equal")
 
 
-def _check_range(label: Tensor, classes: int) -> None:
-    for extreme in (label.min().item(), label.max().item()) if label.numel() else ():
-        if not 0 <= extreme < classes:
-            raise IndexError(f"a class label must be from 0 to {classes - 1} for {classes} classes, got {extreme}")
-
-
 # -- regression ---------------------------------------------------------------------------------------------------
 
 
@@ -205,14 +206,12 @@ def mse_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", weight: 
     >>> mse_loss(minidl.tensor([1.0, 2.0]), minidl.tensor([1.0, 4.0]))
     tensor(2.)
     """
-    _warn_if_broadcast("mse_loss", input, target)
-    return reduced(_weighed(square(input - target), weight, input), reduction, weight)
+    return reduced(_weighed(square(_difference("mse_loss", input, target)), weight, input), reduction, weight)
 
 
 def l1_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", weight: Tensor | None = None) -> Tensor:
     """|x - y|, times `weight`, by whose sum "mean" then divides.  ValueError for a weight of another shape than x."""
-    _warn_if_broadcast("l1_loss", input, target)
-    return reduced(_weighed(abs(input - target), weight, input), reduction, weight)
+    return reduced(_weighed(abs(_difference("l1_loss", input, target)), weight, input), reduction, weight)
 
 
 def smooth_l1_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", beta: float = 1.0) -> Tensor:
@@ -224,8 +223,7 @@ def smooth_l1_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", be
         raise RuntimeError(f"smooth_l1_loss: beta must not be negative, got {beta}")
     if beta == 0:
         return l1_loss(input, target, reduction=reduction)
-    _warn_if_broadcast("smooth_l1_loss", input, target)
-    return reduced(_huber(input - target, beta) / beta, reduction)
+    return reduced(_huber(_difference("smooth_l1_loss", input, target), beta) / beta, reduction)
 
 
 def huber_loss(
@@ -243,8 +241,7 @@ def huber_loss(
     """
     if delta <= 0:
         raise RuntimeError(f"huber_loss: delta must be above 0, got {delta}")
-    _warn_if_broadcast("huber_loss", input, target)
-    return reduced(_weighed(_huber(input - target, delta), weight, input), reduction)
+    return reduced(_weighed(_huber(_difference("huber_loss", input, target), delta), weight, input), reduction)
 
 
 def _huber(difference: Tensor, delta: float) -> Tensor:
@@ -262,13 +259,15 @@ def _weighed(losses: Tensor, weight: Tensor | None, input: Tensor) -> Tensor:
     return losses * weight
 
 
-def _warn_if_broadcast(name: str, input: Tensor, target: Tensor) -> None:
+def _difference(name: str, input: Tensor, target: Tensor) -> Tensor:
+    """input - target, with a warning if that broadcasts."""
     if input.shape != target.shape:
         warnings.warn(
             f"{name}: the target has shape {target.shape} and the input {input.shape}; broadcasting compares every "
             "one with every other where it should compare pairs: give both the same shape",
             stacklevel=3,
         )
+    return floats(input) - target
 
 
 # -- probabilities ------------------------------------------------------------------------------------------------
@@ -305,7 +304,7 @@ def binary_cross_entropy_with_logits(
     With log(1 - sigmoid(x)) = -x - log(1 + exp(-x)) it is (1 - y) x + (1 + (pos_weight - 1) y) log(1 + exp(-x));
     `pos_weight`, a number per class, scales the loss of the positive examples.  ValueError for different shapes.
     """
-    target = _checked_pair("binary_cross_entropy_with_logits", input, target)
+    input, target = floats(input), _checked_pair("binary_cross_entropy_with_logits", input, target)
     factor = None if pos_weight is None else 1 + (pos_weight - 1) * target
     losses = (1 - target) * input + scaled(fused.softplus(-input), factor)
     return reduced(scaled(losses, weight), reduction)
@@ -394,4 +393,4 @@ def _checked_pair(name: str, input: Tensor, target: Tensor) -> Tensor:
     """The target in the input's kind of numbers, if it has its shape."""
     if input.shape != target.shape:
         raise ValueError(f"{name}: the target has shape {target.shape} and the input {input.shape}: make them equal")
-    return target if target.dtype.kind == "f" else target.astype(input.dtype)
+    return target if target.dtype.kind == "f" else target.astype(floats(input).dtype)

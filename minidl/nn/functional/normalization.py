@@ -37,10 +37,7 @@ def batch_norm(
     if input.ndim < 2:
         raise RuntimeError(f"batch_norm: expected an input (N, C) or (N, C, ...), got shape {input.shape}")
     channels = input.shape[1]
-    vectors = {"running_mean": running_mean, "running_var": running_var, "weight": weight, "bias": bias}
-    for word, vector in vectors.items():
-        if vector is not None and vector.shape != (channels,):
-            raise RuntimeError(f"batch_norm: expected a {word} of shape ({channels},), got {vector.shape}")
+    _check_vectors("batch_norm", input, running_mean=running_mean, running_var=running_var, weight=weight, bias=bias)
     others, column = (0, *range(2, input.ndim)), (1, channels) + (1,) * (input.ndim - 2)
     w, b = (None if vector is None else vector.reshape(column) for vector in (weight, bias))
     if training and input.numel():
@@ -57,6 +54,13 @@ def batch_norm(
         mean, scale = running_mean.reshape(column), rsqrt(running_var.reshape(column) + eps)
     out = (input - mean) * (scale if w is None else scale * w)
     return out if b is None else out + b
+
+
+def _check_vectors(name: str, input: Tensor, **vectors: Tensor | None) -> None:
+    """RuntimeError unless each vector that is given has an entry for each channel of `input` (N, C, ...)."""
+    for word, vector in vectors.items():
+        if vector is not None and vector.shape != input.shape[1:2]:
+            raise RuntimeError(f"{name}: expected a {word} of shape {input.shape[1:2]}, got {vector.shape}")
 
 
 def _move_towards(
@@ -160,6 +164,7 @@ def instance_norm(
     axes, count = tuple(range(2, input.ndim)), math.prod(input.shape[2:])
     if count <= 1:
         raise ValueError(f"instance_norm: training needs more than one value per channel, got shape {input.shape}")
+    _check_vectors("instance_norm", input, running_mean=running_mean, running_var=running_var)
     statistics: list[Array] = []
     out = fused.standardize(input, axis=axes, eps=eps, kept=statistics)
     _move_towards(running_mean, running_var, statistics, momentum, count)
@@ -168,10 +173,8 @@ def instance_norm(
 
 def _scaled_and_shifted(name: str, x: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
     """x (N, C, ...) times `weight` (C,) plus `bias` (C,), where they are given."""
+    _check_vectors(name, x, weight=weight, bias=bias)
     column = (x.shape[1],) + (1,) * (x.ndim - 2)
-    for word, vector in (("weight", weight), ("bias", bias)):
-        if vector is not None and vector.shape != column[:1]:
-            raise RuntimeError(f"{name}: expected a {word} of shape {column[:1]}, got {vector.shape}")
     x = x if weight is None else x * weight.reshape(column)
     return x if bias is None else x + bias.reshape(column)
 

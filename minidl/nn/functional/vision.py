@@ -15,7 +15,7 @@ import numpy as np
 
 from minidl.autograd import Tensor
 from minidl.backend import array_module
-from minidl.nn.functional.windows import as_size
+from minidl.nn.functional.windows import IMAGES, as_size
 from minidl.ops.indexing import getitem
 from minidl.ops.products import matrix_product
 from minidl.ops.shapes import broadcast_to, reshape, transpose
@@ -55,7 +55,8 @@ def interpolate(
     sizes = _sizes(input.shape[2:], size, scale_factor, recompute_scale_factor)
     if dims not in _MODES.get(mode, ()):
         fitting = [name for name in _MODES if dims in _MODES[name]]
-        raise RuntimeError(f"interpolate: expected one of {fitting} for shape {input.shape}, got mode={mode!r}")
+        what = f"one of the modes {fitting}" if fitting else f"images {' or '.join(IMAGES.values())}"
+        raise RuntimeError(f"interpolate: expected {what}, got mode={mode!r} and shape {input.shape}")
     if size is not None:
         as_size("interpolate: size", size, dims)
     least, counted = (0, input.shape[2:]) if mode == "area" else (1, input.shape[1:])  # as PyTorch has it

@@ -23,7 +23,7 @@ def as_size(word: str, value: Size, dims: int) -> tuple[int, ...]:
     try:
         sides = tuple(map(as_whole, value if isinstance(value, (tuple, list)) else (value,)))
     except TypeError:
-        raise TypeError(f"{word}: expected a whole number, or one for each of {dims} dimensions, got {value!r}") from None
+        raise TypeError(f"{word}: expected one whole number, or {dims}, got {value!r}") from None
     if len(sides) == 1:
         return sides * dims
     if len(sides) != dims:

@@ -7,12 +7,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Any
-
-import numpy as np
 
 from minidl.autograd import Tensor, no_grad, tensor
-from minidl.backend import Array, array_module
+from minidl.backend import Array, array_module, on_gpu
 from minidl.functional.shapes import cat
 
 
@@ -39,7 +36,10 @@ def clip_grad_norm_(
     clipped = _with_gradient(parameters)
     if not clipped:
         return tensor(0.0)
-    total = _norm([grad.array for _, grad in clipped], float(norm_type))
+    norm = _norm([grad.array for _, grad in clipped], float(norm_type))
+    if on_gpu(norm) and not error_if_nonfinite:  # nobody waits to see whether they are too large
+        return _scaled(clipped, Tensor(norm), max_norm)
+    total = float(norm)
     if error_if_nonfinite and not math.isfinite(total):
         raise RuntimeError(f"clip_grad_norm_: the norm of the gradients is {total}; without error_if_nonfinite they "
                            "are scaled by it all the same")  # fmt: skip
@@ -92,16 +92,23 @@ def _with_gradient(parameters: Tensor | Iterable[Tensor]) -> list[tuple[Tensor, 
     return [(p, p.grad) for p in given if p.grad is not None]
 
 
-def _norm(arrays: list[Array], p: float) -> float:
+def _scaled(clipped: list[tuple[Tensor, Tensor]], norm: Tensor, max_norm: float) -> Tensor:
+    """The norm, after every gradient was multiplied by a factor that is 1 if it is small enough."""
+    with no_grad():
+        factor = (max_norm / (norm + 1e-6)).clamp(max=1.0)
+        for p, grad in clipped:
+            p.grad = grad * factor
+    return norm
+
+
+def _norm(arrays: list[Array], p: float) -> Array:
+    """The norm of all entries together, a number on the device where the arrays are."""
+    xp = array_module(*arrays)
     if p <= 0:
         raise ValueError(f"clip_grad_norm_: norm_type must be above 0, got {p}")
     if p == math.inf:
-        return float(np.max([float(abs(array).max()) for array in arrays if array.size], initial=0.0))  # NaN, too
-    return float(sum(_power_sum(array_module(array), array, p) for array in arrays)) ** (1 / p)
-
-
-def _power_sum(xp: Any, array: Array, p: float) -> Any:
-    """Σ |g|^p, on the device."""
+        largest = [abs(array).max() for array in arrays if array.size]
+        return xp.asarray(largest or [0.0]).max()  # NaN, too
     if p == 2:
-        return xp.vdot(array, array)
-    return (abs(array) ** p).sum()
+        return xp.sqrt(sum(xp.vdot(array.ravel(), array.ravel()) for array in arrays))
+    return sum((abs(array) ** p).sum() for array in arrays) ** (1 / p)
