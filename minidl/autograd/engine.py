@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial, update_wrapper
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from typing import Any, Protocol, cast
 
 import numpy as np
@@ -212,19 +212,12 @@ def run_backward(roots: Sequence[Tensor], gradients: Sequence[Any], retain_graph
             return run_backward(roots, gradients, retain_graph, create_graph, wanted, accumulate, since)
     keep = create_graph if retain_graph is None else retain_graph
     targets = dict.fromkeys(wanted or ())
+    between = None if wanted is None else _between(roots, targets, since)
     found: dict[Tensor, Any] = {}  # gradients of leaves and wanted tensors
-    pending: dict[Tensor, Any] = {}  # the sum of the gradients that have reached a tensor so far
-    queue: list[tuple[int, Tensor]] = []  # newest first: when a tensor's turn comes, its sum is complete
+    pending = _seeds(roots, gradients, create_graph)  # the sum of the gradients that have reached a tensor so far
+    queue = [(-root.order, root) for root in pending if root.op is not None and root.order > since]
+    heapify(queue)  # newest first: when a tensor's turn comes, its sum is complete
     shown = [x for x in gradients if x is not None]  # what the user may hold: no leaf takes its memory
-
-    for root, gradient in zip(roots, gradients, strict=True):
-        seed = _seed(root, gradient, create_graph)
-        if root in pending:
-            pending[root] = pending[root] + seed
-            continue
-        pending[root] = seed
-        if root.order > since:
-            heappush(queue, (-root.order, root))
 
     while queue:
         node = heappop(queue)[1]
@@ -233,16 +226,20 @@ def run_backward(roots: Sequence[Tensor], gradients: Sequence[Any], retain_graph
             g = _run_hooks(node, g, shown)
         if node in targets:
             found[node] = g
+        if between is not None and node not in between:
+            continue
         op, inputs, arrays, settings = _recorded(node)
         out, values = (node, inputs) if create_graph else (node.array, arrays)
         rules = op.rules if watch is None else watch.rules(node, op.rules)
         for x, array, rule in zip(inputs, arrays, rules):  # noqa: B905 (inputs left out have rules, too)
             if not isinstance(x, Tensor):
                 continue
-            if x.version is not None and x.version[0] > node.order:
+            if (x.op is not None and x.order > node.order) or (x.version is not None and x.version[0] > node.order):
                 raise changed(x, op.__name__)
-            if not x.tracked or rule is None:
+            if not x.tracked or rule is None or (between is not None and x not in between and x not in targets):
                 continue
+            if x.op is None and x.pauses and any(start < node.order < end for start, end in x.pauses):
+                continue  # it required no gradient when this was computed
             gx = rule(g, out, *values, **settings) if settings else rule(g, out, *values)
             if gx is None:  # the answer of a Function that passes nothing on
                 continue
@@ -254,7 +251,7 @@ def run_backward(roots: Sequence[Tensor], gradients: Sequence[Any], retain_graph
                 pending[x] = pending[x] + gx
             else:
                 pending[x] = gx
-                if x.order > since:
+                if x.op is not None and x.order > since:
                     heappush(queue, (-x.order, x))
             if watch is not None:
                 watch.received(x, gx, pending[x])
@@ -267,6 +264,23 @@ def run_backward(roots: Sequence[Tensor], gradients: Sequence[Any], retain_graph
     if accumulate:
         _accumulate(found, shown)
     return found
+
+
+def _between(roots: Sequence[Tensor], targets: Iterable[Tensor], since: int) -> set[Tensor]:
+    """The computed tensors on a way from the roots to a target: no other is taken apart, nor its graph freed."""
+    behind, stack, between = set[Tensor](), list(roots), set[Tensor]()
+    while stack:
+        x = stack.pop()
+        if x.op is not None and x.order > since and x not in behind:
+            behind.add(x)
+            stack += [y for y in x.inputs or () if isinstance(y, Tensor)]
+    reached = set(targets)
+    for x in sorted(behind, key=lambda x: x.order):
+        # Nobody knows where a graph that was freed led: its turn comes, and raises.
+        if x.inputs is None or any(isinstance(y, Tensor) and y in reached for y in x.inputs):
+            between.add(x)
+            reached.add(x)
+    return between
 
 
 def _recorded(node: Tensor) -> tuple[Op, tuple[Any, ...], list[Any], dict[str, Any]]:
@@ -296,10 +310,21 @@ def _unbroadcast(g: Any, shape: tuple[int, ...], op: Op) -> Any:
     axes = tuple(range(new)) + tuple(
         new + i for i, length in enumerate(shape) if length == 1 and g.shape[new + i] != 1
     )
-    g = g.sum(axis=axes, keepdims=True) if axes else g
+    if axes:
+        whole = isinstance(g, Tensor)
+        g = g.sum(axis=axes, keepdims=True) if whole else backend.total(array_module(g), g, axes, keepdims=True)
     if new < 0 or g.shape[new:] != shape:
         raise RuntimeError(f"a rule of {op.__name__} gave a gradient of shape {g.shape} for an input of shape {shape}")
     return g.reshape(shape) if new else g
+
+
+def _seeds(roots: Sequence[Tensor], gradients: Sequence[Any], create_graph: bool) -> dict[Tensor, Any]:
+    """The gradients from which a backward pass starts; of a root that is given twice, their sum."""
+    seeds: dict[Tensor, Any] = {}
+    for root, gradient in zip(roots, gradients, strict=True):
+        seed = _seed(root, gradient, create_graph)
+        seeds[root] = seeds[root] + seed if root in seeds else seed
+    return seeds
 
 
 def _seed(root: Tensor, gradient: Any, create_graph: bool) -> Any:

@@ -1,6 +1,6 @@
 """The Tensor: an array that knows how it was computed.
 
-Its arithmetic is attached by functional/methods.py, its backward pass by engine.py.
+Its arithmetic is attached by functional/methods.py, its backward pass by gradients.py.
 """
 
 from __future__ import annotations
@@ -37,10 +37,11 @@ class Tensor:
 
     # tracked: whether operations on it are recorded; hooks: functions that see its gradient;
     # version: [when the memory was last changed in place], one list for all tensors that view that memory.
+    # pauses: of a leaf, between which orders (of ops) it required no gradient.
     # Two are mostly left empty: after, functions called when .grad has grown; origin, detect_anomaly's note of where
     # the tensor was computed.
-    __slots__ = ("array", "grad", "tracked", "name", "op", "inputs", "arrays", "settings", "order", "hooks", "version",
-                 "after", "origin", "__weakref__")  # fmt: skip
+    __slots__ = ("array", "grad", "tracked", "name", "op", "inputs", "arrays", "settings", "order", "pauses", "hooks",
+                 "version", "after", "origin", "__weakref__")  # fmt: skip
     __array_ufunc__ = None  # ndarray * tensor is the tensor's business
     __hash__ = object.__hash__  # == compares the numbers, but a dictionary looks for the tensor itself
 
@@ -53,6 +54,7 @@ class Tensor:
     settings: dict[str, Any] | None
     hooks: dict[Any, Callable[[Tensor, Tensor], Tensor | None]] | None
     version: list[int] | None
+    pauses: tuple[tuple[int, int], ...]
     after: dict[Any, Callable[[Tensor], None]]
     origin: str
 
@@ -67,9 +69,10 @@ class Tensor:
         self.grad = self.name = self.hooks = self.version = None
         self.op = self.inputs = self.arrays = self.settings = None
         self.order = 0
+        self.pauses = ()
         self.tracked = False
         if requires_grad:
-            self.requires_grad = True
+            self.requires_grad, self.pauses = True, ()
 
     @property
     def requires_grad(self) -> bool:
@@ -82,6 +85,10 @@ class Tensor:
             raise RuntimeError(f"only floating-point tensors can require a gradient, this one is {self.dtype}")
         if not value and not self.is_leaf:
             raise RuntimeError("only a leaf can stop requiring a gradient; use detach() on a computed tensor")
+        if value and not self.tracked:
+            self.pauses = (*self.pauses, (self.order, next_order()))
+        elif self.tracked and not value:
+            self.order = next_order()
         self.tracked = value
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
@@ -156,7 +163,8 @@ class Tensor:
     def detach_(self) -> Tensor:
         """Take this tensor itself out of the graph."""
         self.op = self.inputs = self.arrays = self.settings = None
-        self.tracked, self.order = False, 0
+        self.tracked, self.order, self.pauses = False, 0, ()
+        self.mark_changed()  # for what was computed from it
         return self
 
     @property
@@ -246,7 +254,7 @@ class Tensor:
 
     def retain_grad(self) -> None:
         """Keep the gradient of this computed tensor in `.grad`; leaves do so anyway."""
-        if not self.is_leaf:
+        if not self.is_leaf and _keep_grad not in (self.hooks or {}).values():
             self._add_hook(_keep_grad)
 
     def _add_hook(self, hook: Callable[[Tensor, Tensor], Tensor | None]) -> RemovableHandle:
@@ -269,7 +277,8 @@ class Tensor:
     def until_now(self) -> Tensor:
         """This tensor in its present state, for `become`: the state lives on as an input of what comes after."""
         old = Tensor(self.array)
-        for slot in ("name", "tracked", "op", "inputs", "arrays", "settings", "order", "hooks", "version", "origin"):
+        for slot in ("name", "tracked", "op", "inputs", "arrays", "settings", "order", "pauses", "hooks", "version",
+                     "origin"):  # fmt: skip
             if hasattr(self, slot):
                 setattr(old, slot, getattr(self, slot))
         return old

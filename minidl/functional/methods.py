@@ -67,6 +67,7 @@ def reshaping(view: Callable[..., Tensor]) -> Callable[..., Tensor]:
             x.become(result).version = result.version  # which is that of the memory
         else:
             x.array = result.array
+            x.mark_changed()
         return x
 
     return method

@@ -66,7 +66,12 @@ negative = ufunc("negative", lambda g, out, x: -g)
 @op
 def power(xp, x, y): return x**y
 power.vjps(lambda g, out, x, y: g * y * x ** _one_less(y),
-           lambda g, out, x, y: g * out * log(where((y >= 0) & (x == 0), 1.0, x)))  # x^y ln x, but 0 for 0^y
+           lambda g, out, x, y: g * out * _log_unless((y >= 0) & (x == 0), x))  # x^y ln x, but 0 for 0^y
+
+
+def _log_unless(condition: Any, x: Any) -> Any:
+    """ln x, but 0 where the condition holds; of a Python number in full precision, whatever is computed with it."""
+    return math.log(x) if isinstance(x, (int, float)) and x > 0 else log(where(condition, 1.0, x))
 
 
 def _one_less(y: Any) -> Any:
@@ -139,7 +144,7 @@ logaddexp = ufunc("logaddexp",
 
 @op
 def xlogy(xp, x, y): return x * xp.log(xp.where((x == 0) & (y == y), 1.0, y))  # 0 for x = 0, unless y is NaN
-xlogy.vjps(lambda g, out, x, y: g * log(where((x == 0) & (y <= 0), 1.0, y)),
+xlogy.vjps(lambda g, out, x, y: g * _log_unless((x == 0) & (y <= 0), y),
            lambda g, out, x, y: g * x / y)
 
 

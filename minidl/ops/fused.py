@@ -13,6 +13,7 @@ from minidl.autograd import Tensor, op
 from minidl.ops.elementwise import clip, exp, log, maximum, sigmoid, where
 from minidl.ops.indexing import one_hot_float
 from minidl.ops.reductions import mean
+from minidl.ops.reductions import sum as total
 
 # -- linear ------------------------------------------------------------------------------------------------------
 
@@ -29,7 +30,7 @@ def linear(xp, x, w, b=None):
     return out if x.ndim == 2 else out.reshape(x.shape[:-1] + w.shape[:1])
 linear.vjps(lambda g, out, x, w, b=None: linear(g, w.T),
             lambda g, out, x, w, b=None: _outer(_rows(g), _rows(x)),
-            lambda g, out, x, w, b=None: _rows(g).sum(axis=0))
+            lambda g, out, x, w, b=None: total(_rows(g), axis=0))
 
 
 def _outer(g: Any, x: Any) -> Any:

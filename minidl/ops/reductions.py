@@ -1,6 +1,6 @@
 """Ops that make one number of many: sums, means, variances, extremes, along any dimensions.
 
-They have NumPy's words, `axis` and `keepdims`; functions.py gives them PyTorch's, `dim` and `keepdim`.
+They have NumPy's words, `axis` and `keepdims`; functional/reductions.py gives them PyTorch's, `dim` and `keepdim`.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from minidl import backend
 from minidl.autograd import op
 from minidl.ops.elementwise import exp
 from minidl.ops.logic import equal
@@ -32,13 +33,13 @@ def _count(x: Any, axis: Any) -> int:
 
 @op
 def sum(xp, x, *, axis=None, keepdims=False):
-    return x.sum(axis=axis, keepdims=keepdims, dtype=None if x.dtype.kind == "f" else "int64")
+    return backend.total(xp, x, axis, keepdims)
 sum.vjps(lambda g, out, x, axis=None, keepdims=False: spread(_kept(g, x, axis), x))
 
 
 @op
 def mean(xp, x, *, axis=None, keepdims=False):
-    return x.sum(axis=axis, keepdims=keepdims) / _count(x, axis)  # in half the time of NumPy's mean
+    return backend.total(xp, x, axis, keepdims) / _count(x, axis)
 mean.vjps(lambda g, out, x, axis=None, keepdims=False: spread(_kept(g, x, axis) / _count(x, axis), x))
 
 
@@ -61,8 +62,8 @@ def _before(x: Any, axis: int) -> Any:
 
 @op
 def var(xp, x, *, axis=None, keepdims=False, correction=1):
-    return xp.square(x - x.mean(axis=axis, keepdims=True)).sum(axis=axis, keepdims=keepdims) / (
-        max(_count(x, axis) - correction, 0))
+    squares = xp.square(x - mean.function(xp, x, axis=axis, keepdims=True))
+    return backend.total(xp, squares, axis, keepdims) / max(_count(x, axis) - correction, 0)
 var.vjps(lambda g, out, x, axis=None, keepdims=False, correction=1:
          _kept(g, x, axis) * 2 / (_count(x, axis) - correction) * (x - mean(x, axis=axis, keepdims=True)))
 

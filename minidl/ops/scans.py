@@ -14,7 +14,9 @@ FIRST, LATER, EARLIER, BACKWARDS = slice(None, 1), slice(1, None), slice(None, -
 
 
 @op
-def cumulative_sum(xp, x, *, axis): return xp.cumsum(x, axis=axis, dtype=None if x.dtype.kind == "f" else "int64")
+def cumulative_sum(xp, x, *, axis):
+    kind = "float" if x.dtype.kind == "f" else "int"  # float32 would lose digits of long sums
+    return xp.cumsum(x, axis=axis, dtype=f"{kind}64").astype(x.dtype if kind == "float" else "int64", copy=False)
 cumulative_sum.vjps(lambda g, out, x, axis: cut(cumulative_sum(cut(g, axis, BACKWARDS), axis=axis), axis, BACKWARDS))
 
 

@@ -291,7 +291,8 @@ class Optimizer:
 
         For other parameters it is an empty dictionary, into which a `step` of your own may put what it likes.
         """
-        return _State(self._own, {p: state for p, state in self._states() if state})
+        own = {} if hasattr(self, "rule") else self._own
+        return _State(own, {p: state for p, state in self._states() if state})
 
     def _states(self) -> Iterator[tuple[Any, dict[str, Any]]]:
         """Every parameter, in order, with what is remembered of it."""
