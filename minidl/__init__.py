@@ -59,6 +59,7 @@ from minidl.functional.random import (
     bernoulli, multinomial, normal, rand, rand_like, randint, randint_like, randn, randn_like, randperm,
 )
 from minidl.random import get_rng_state, initial_seed, seed, set_rng_state
+from minidl.replay import compile
 from minidl.ops.shapes import (
     squeeze, stack, swapaxes, swapaxes as swapdims, swapaxes as transpose, unsqueeze,
 )

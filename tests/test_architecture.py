@@ -30,6 +30,7 @@ BELOW: dict[str, set[str]] = {  # what each part may import
     "io": {"backend", "autograd"},
     "cuda": {"backend"},
     "random": {"backend", "autograd"},
+    "replay": {"backend", "autograd", "ops", "nn", "optim"},
     "testing": {"backend", "autograd"},
     "func": {"autograd"},
     "bench": set(),  # its workers run other libraries without minidl

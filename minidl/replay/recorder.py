@@ -1,0 +1,378 @@
+"""What a step does to arrays, noted call by call while it runs.
+
+For the time of a recording, Tensor.array hands out stand-ins for the arrays, and the few functions of NumPy that take
+none but make one are wrapped, so that no call is missed.  What only Python sees is not noted; see `Recorder.state`.
+"""
+
+from __future__ import annotations
+
+import gc
+import operator
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+from weakref import ref
+
+import numpy as np
+
+from minidl import backend, nn
+from minidl.autograd import Tensor
+from minidl.backend import Array
+from minidl.nn.functional.labels import outside
+from minidl.ops import fused
+from minidl.replay.traced import Traced, recorders
+
+LOCK = threading.RLock()  # one recording at a time: it changes what Tensor.array is
+_PACKAGES = tuple(str(Path(module.__file__ or "").parent) + os.sep for module in (np, backend))
+
+# Functions of NumPy that look at shapes only, those whose results have the same shape whatever the numbers are, and
+# among these the ones that write into `out`.  Others are refused.
+_LOOKING = {"size", "shape", "ndim", "may_share_memory", "shares_memory", "result_type", "can_cast"}
+_WRITING = {"concatenate", "stack", "clip", "take"}
+_STATIC = _WRITING | {
+    "where", "einsum", "take_along_axis", "tile", "roll", "flip", "argmax", "argmin", "sort", "argsort", "cumsum",
+    "cumprod", "sum", "prod", "mean", "max", "min", "amax", "amin", "any", "all", "transpose", "swapaxes", "moveaxis",
+    "squeeze", "reshape", "ravel", "broadcast_to", "expand_dims", "diagonal", "tril", "triu", "vdot", "dot", "round",
+    "tensordot", "nan_to_num", "isclose", "searchsorted", "copy", "inv", "det", "solve", "cholesky", "trace", "inner",
+    "outer", "real", "atleast_1d", "atleast_2d", "sinc",
+}  # fmt: skip
+
+# Functions that raise an error for whole numbers that are not from 0 to a count, and what they call the two.
+_CHECKS = {fused.softmax_cross_entropy.function.__code__: ("target", "classes"), outside.__code__: ("array", "count")}
+
+
+class Scalar(NamedTuple):
+    """An operand that NumPy would have as a number: `buffer[()]`."""
+
+    buffer: Array
+
+
+class Call(NamedTuple):
+    """`function(*inputs, **words)`, which computes or changes the array `out`, and `how` it is repeated.
+
+    "into": with `out=out`; "copy": the result is copied into `out`, as are random numbers, "draw"; "do": as it is, for
+    it changes `out`; "outside": as it is, for what it changes is not known, such as optimizer.step(); "grad": a tensor
+    gets its .grad; "start": `out` is filled anew, if somebody writes into it; "none": `out` is empty at first.
+    """
+
+    how: str
+    function: Callable[..., Any]
+    inputs: tuple[Any, ...]
+    words: dict[str, Any]
+    out: Any
+    mark: Any  # what it is besides its arrays, to compare two recordings
+    line: str
+
+
+def root(array: Array) -> Array:
+    """The array that owns the memory of `array`."""
+    while array.base is not None:
+        base = array.base if isinstance(array.base, np.ndarray) else getattr(array.base, "base", None)
+        if base is None:
+            break
+        array = base  # as_strided puts an object of its own between
+    return array
+
+
+def place(array: Array) -> tuple[Any, ...]:
+    """Where in its memory an array lies, and how."""
+    return backend.address(array) - backend.address(root(array)), array.shape, array.strides, array.dtype.str
+
+
+def users_line() -> str:
+    """The line of the program that is being run, outside of minidl and NumPy."""
+    frame: Any = sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGES):
+        frame = frame.f_back
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+
+
+class Recorder:
+    """One run of a step, being noted.
+
+    `refused` says, in the first words of a sentence, why the step cannot be replayed; None if it can.
+    """
+
+    def __init__(self) -> None:
+        self.thread, self.active, self.asleep = threading.get_ident(), False, 0
+        self.refused: str | None = None
+        self.calls: list[Call] = []
+        self.known: dict[int, Traced] = {}  # by the id of the array, which is kept alive
+        self.stand_ins: list[ref[Traced]] = []  # all of them
+        self.made: dict[int, Array] = {}  # memory that came into being in the step
+        self.inputs: dict[int, Array] = {}  # the memory of the arguments
+        self.leaves: dict[int, tuple[Tensor, Array]] = {}  # tensors from before the step, by id
+        self.tensors: dict[int, Tensor] = {}  # those that were made in it
+        self.entering: dict[int, tuple[Tensor, Tensor | None]] = {}  # tensors whose .grad was read before it was set
+        self.graded: dict[int, Tensor] = {}  # tensors whose .grad was set
+        self.modules: dict[int, nn.Module] = {}  # those that were called
+        self.checks: dict[int, tuple[Array, int]] = {}  # labels, and the number of classes
+
+    # -- what is noted
+
+    def refuse(self, why: str) -> None:
+        if self.refused is None and self.listening():
+            self.refused = f"{why} ({users_line()})"
+
+    def read(self) -> None:
+        """Python is about to read a number.  A check of labels is repeated by every replay, the rest is refused."""
+        if not self.listening():
+            return
+        frame: Any = sys._getframe(2)
+        labels, count = (plain(frame.f_locals.get(name)) for name in _CHECKS.get(frame.f_code, ("", "")))
+        if isinstance(labels, np.ndarray) and isinstance(count, int) and id(root(labels)) not in self.made:
+            self.checks[id(labels)] = labels, count
+            return
+        self.refuse("Python reads a number from a tensor")
+
+    def listening(self) -> bool:
+        return self.active and not self.asleep and threading.get_ident() == self.thread
+
+    @contextmanager
+    def unheard(self) -> Iterator[None]:
+        """What happens in the block is not noted."""
+        self.asleep += 1
+        try:
+            yield
+        finally:
+            self.asleep -= 1
+
+    def traced(self, array: Array) -> Any:
+        """The stand-in for an array, always the same."""
+        if not self.listening():
+            return array
+        if id(array) not in self.known:
+            self.known[id(array)] = self._stand_in(array)
+        return self.known[id(array)]
+
+    def _stand_in(self, array: Array, scalar: bool = False) -> Traced:
+        self.stand_ins.append(ref(made := Traced(array, scalar)))
+        return made
+
+    def owner(self, array: Array) -> Traced:
+        return self.traced(root(array))
+
+    def note(self, how: str, function: Any, inputs: Any, words: Any, out: Any, mark: Any = None) -> None:
+        if not self.listening():
+            return
+        if out is not None and id(root(out)) in self.inputs:
+            self.refuse("it changes its argument in place")
+        name = mark or getattr(function, "__qualname__", repr(function))
+        self.calls.append(Call(how, function, tuple(inputs), words, out, (how, name), users_line()))
+
+    def new(self, how: str, function: Any, inputs: Any, words: Any, value: Any, mark: Any = None) -> Any:
+        """The stand-in for `value`, which a call has made."""
+        if not self.listening():
+            return value
+        if not isinstance(value, (np.ndarray, np.generic)):
+            self.refuse(f"{getattr(function, '__name__', function)} has a result that is no array")
+            return value
+        buffer = value
+        if isinstance(value, np.generic):
+            buffer = np.ndarray((), value.dtype)
+            buffer[...] = value
+        self.made[id(root(buffer))] = root(buffer)
+        plain_one = self.traced(buffer)
+        self.note(how, function, inputs, words, buffer, mark)
+        return plain_one if buffer is value else self._stand_in(buffer, scalar=True)
+
+    def gradients(self) -> list[Tensor]:
+        """The tensors that the step put into .grad, or found there."""
+        found = [call.inputs[1] for call in self.calls if call.how == "grad"] + [x for _, x in self.entering.values()]
+        return [x for x in found if x is not None]
+
+    def without_stand_ins(self, result: Any) -> Any:
+        if type(result) is Traced:
+            self.refuse("it returns an array: return a tensor, or look at the array after the step")
+            return result.buffer[()] if result.scalar else result.buffer
+        if type(result) in (tuple, list):
+            return type(result)([self.without_stand_ins(x) for x in result])
+        return {name: self.without_stand_ins(x) for name, x in result.items()} if type(result) is dict else result
+
+    def kept(self, result: Any) -> tuple[bool, bool]:
+        """Whether somebody keeps a tensor or an array that was made in the step, and would never see it change."""
+        expected = {id(x) for x in [*tensors_in(result), *self.gradients()]}
+        tensors = [ref(x) for x in self.tensors.values()]
+        self.tensors.clear()
+        self.known.clear()
+
+        def alive(references: Iterable[ref[Any]]) -> bool:
+            return any(id(x) not in expected for reference in references if (x := reference()) is not None)
+
+        if alive(tensors) or alive(self.stand_ins):
+            gc.collect()
+        return alive(tensors), alive(self.stand_ins)
+
+    # -- kinds of calls
+
+    def ufunc(self, ufunc: np.ufunc, method: str, inputs: Any, words: dict[str, Any]) -> Any:
+        given = words.pop("out", None)
+        out = given[0] if isinstance(given, tuple) else given
+        if getattr(out, "scalar", False):
+            out = None  # `number += x` gives the name to a new number
+        values, words = plain(inputs), plain(words)
+        function, mark = (ufunc if method == "__call__" else getattr(ufunc, method)), f"{ufunc.__name__}.{method}"
+        with self.unheard():
+            value = function(*values, **words) if out is None else function(*values, **words, out=plain(out))
+        if method == "at":
+            return self.note("do", function, values, words, values[0], mark)
+        if out is None:
+            return self.new("into", function, values, words, value, mark)
+        self.note("into", function, values, words, plain(out), mark)
+        return out
+
+    def power(self, x: Any, y: Any) -> Any:
+        numbers = not isinstance(x, np.ndarray) and not isinstance(y, np.ndarray)
+        values = [Scalar(v.buffer) if type(v) is Traced and numbers else plain(v) for v in (x, y)]
+        with self.unheard():
+            value = operator.pow(*[v.buffer[()] if isinstance(v, Scalar) else v for v in values])
+        return self.new("copy", operator.pow, values, {}, value)
+
+    def function(self, function: Any, inputs: Any, words: dict[str, Any]) -> Any:
+        name = function.__name__
+        if name in _LOOKING:
+            return function(*plain(inputs), **plain(words))
+        if name.endswith("_like"):
+            return self.filled(function, inputs, words)
+        if name == "copyto":
+            return self.in_place(function, *inputs, **words)
+        if name not in _STATIC or (name == "where" and len(inputs) == 1):
+            self.refuse(f"numpy.{name} is not among the functions that can be replayed")
+            with self.unheard():
+                return function(*plain(inputs), **plain(words))
+        return self.call(function, inputs, words)
+
+    def call(self, function: Any, inputs: Any, words: dict[str, Any]) -> Any:
+        """A function whose result is either new or a view."""
+        values, words, out = plain(inputs), plain(words), words.get("out")
+        with self.unheard():
+            value = function(*values, **words)
+        if out is not None:
+            self.note("do", function, values, words, plain(out))
+            return out
+        if isinstance(value, np.ndarray) and any(root(value) is root(x) for x in arrays_in((values, words))):
+            return self.traced(value)  # a view is the same at every step
+        writes = function.__name__ in _WRITING and isinstance(value, np.ndarray)
+        return self.new("into" if writes else "copy", function, values, words, value)
+
+    def in_place(self, function: Any, *inputs: Any, **words: Any) -> None:
+        values, words = plain(inputs), plain(words)
+        with self.unheard():
+            function(*values, **words)
+        self.note("do", function, values, words, values[0])
+
+    def assigned(self, x: Traced, index: Any, value: Any) -> None:
+        """x[index] = value"""
+        with self.unheard():
+            part = x.buffer[plain(index)]
+        if isinstance(part, np.ndarray) and root(part) is root(x.buffer):
+            self.copied(part, value)
+        else:
+            self.in_place(operator.setitem, x, index, value)
+
+    def copied(self, part: Array, value: Any) -> None:
+        """The numbers of `value` put into `part` of an array."""
+        value = plain(value)
+        with self.unheard():
+            np.copyto(part, value, casting="unsafe")
+        self.note("do", np.copyto, (part, value), casting(value, part), part)
+
+    def picked(self, x: Traced, index: Any) -> Any:
+        masks = [i for i in (index if isinstance(index, tuple) else (index,)) if getattr(i, "dtype", "") == "bool"]
+        if masks:
+            self.refuse("how many entries a mask picks may be different every time")
+        return self.call(operator.getitem, (x, index), {})
+
+    def same_numbers(self, method: str, x: Array, inputs: Any, words: dict[str, Any]) -> Any:
+        if "order" in words and method in ("ravel", "reshape"):
+            return self.call(getattr(np.ndarray, method), (x, *inputs), words)
+        return self.copy_of(x, getattr(x, method)(*inputs, **words))
+
+    def copy_of(self, x: Array, value: Array) -> Any:
+        """The stand-in for `value`, the same numbers as in x in the same order: a view of x, or copied from there."""
+        if root(value) is root(x):
+            return self.traced(value)
+        return self.new("do", np.copyto, (value.reshape(x.shape), x), casting(x, value), value)
+
+    def created(self, create: Any, inputs: Any, words: dict[str, Any]) -> Any:
+        """A new array out of none, or `array(x)` and its like."""
+        source = inputs[0] if inputs else None
+        if create.__name__.endswith("array") and (isinstance(source, np.ndarray) or type(source) is Traced):
+            with self.unheard():
+                value = create(plain(source), *plain(inputs[1:]), **plain(words))
+            return self.copy_of(plain(source), value)
+        if next(arrays_in(plain((inputs, words))), None) is not None:
+            self.refuse("it makes an array of numbers taken from tensors")
+        return self.filled(create, inputs, words)
+
+    def filled(self, create: Any, inputs: Any, words: dict[str, Any]) -> Any:
+        """A new array with the same numbers at every step; a replay fills it anew if they are written over."""
+        with self.unheard():
+            value = create(*plain(inputs), **plain(words))
+        name = create.__name__.removesuffix("_like")
+        copy = value.copy() if isinstance(value, np.ndarray) else value
+        number = {"zeros": 0, "ones": 1, "empty": None}.get(name, copy)
+        mark = (name, number.tobytes() if isinstance(number, np.ndarray) else number)
+        how = "none" if name == "empty" else "start"
+        return self.new(how, np.copyto, (value, number), {"casting": "unsafe"}, value, mark)
+
+    def drawn(self, owner: backend.Generator, name: str, inputs: Any, words: dict[str, Any]) -> Any:
+        values, words = plain(inputs), plain(words)
+
+        def draw(*given: Any, **named: Any) -> Any:  # manual_seed gives the owner another stream
+            return getattr(vars(owner)["numpy"], name)(*given, **named)
+
+        with self.unheard():
+            value = draw(*values, **words)
+        return self.new("draw", draw, values, words, value, (name, id(owner)))
+
+    def outside(self, function: Any, *inputs: Any, **words: Any) -> Any:
+        """A call that replays make as it is, such as optimizer.step()."""
+        if not self.listening():
+            return function(*inputs, **words)
+        if any(callable(x) or isinstance(x, Tensor) for x in (*inputs[1:], *words.values())):
+            self.refuse(f"{function.__qualname__} is given a function or a tensor")
+        with self.unheard():
+            value = function(*inputs, **words)
+        self.note("outside", function, inputs, words, None)
+        return value
+
+
+def plain(value: Any) -> Any:
+    """`value` with the arrays themselves in place of their stand-ins."""
+    if type(value) is Traced:
+        return value.buffer
+    if type(value) in (tuple, list):
+        return type(value)([plain(x) for x in value])
+    return {name: plain(x) for name, x in value.items()} if type(value) is dict else value
+
+
+def tensors_in(value: Any) -> Iterator[Tensor]:
+    """The tensors in nested tuples, lists and dictionaries."""
+    if isinstance(value, Tensor):
+        yield value
+    elif type(value) in (tuple, list, dict):
+        for x in value.values() if type(value) is dict else value:
+            yield from tensors_in(x)
+
+
+def casting(source: Any, target: Array) -> dict[str, Any]:
+    """What copyto must be told where it would refuse."""
+    safe = np.can_cast(getattr(source, "dtype", target.dtype), target.dtype, "same_kind")
+    return {} if safe else {"casting": "unsafe"}
+
+
+def arrays_in(value: Any) -> Iterator[Array]:
+    """The arrays in nested tuples, lists and dictionaries."""
+    if isinstance(value, np.ndarray):
+        yield value
+    elif isinstance(value, (tuple, list, dict)):
+        for x in value.values() if isinstance(value, dict) else value:
+            yield from arrays_in(x)
+
+
+recorders.append(Recorder())

@@ -1,0 +1,672 @@
+"""minidl.compile: the same bits as the step as it is written, and a clean refusal of what cannot be replayed."""
+
+import copy
+import gc
+import sys
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from op_table import DIFFERENTIABLE, Row
+
+import minidl
+from minidl import nn
+from minidl.replay.traced import Traced, recorders
+
+F = nn.functional
+
+
+def perceptron(*, inputs: int = 20, hidden: int = 16) -> nn.Module:
+    return nn.Sequential(nn.Linear(inputs, hidden), nn.ReLU(), nn.Linear(hidden, 5))
+
+
+def convolutional(norm: bool = False) -> nn.Module:
+    return nn.Sequential(
+        nn.Unflatten(1, (1, 4, 5)), nn.Conv2d(1, 4, 3, padding=1), *([nn.BatchNorm2d(4)] if norm else []), nn.ReLU(),
+        nn.MaxPool2d(2), nn.Flatten(), nn.Linear(16, 5),
+    )  # fmt: skip
+
+
+def various() -> nn.Module:
+    return nn.Sequential(
+        nn.Linear(20, 16), nn.LayerNorm(16), nn.GELU(), nn.Dropout(0.4), nn.Linear(16, 16), nn.BatchNorm1d(16),
+        nn.LeakyReLU(), nn.AlphaDropout(0.1), nn.Linear(16, 5),
+    )  # fmt: skip
+
+
+class Reader(nn.Module):
+    def __init__(self, kind: Any) -> None:
+        super().__init__()
+        self.rnn, self.head = kind(5, 6, batch_first=True), nn.Linear(6, 5)
+
+    def forward(self, x: Any) -> Any:
+        return self.head(self.rnn(x.reshape(-1, 4, 5))[0][:, -1])
+
+
+class Attentive(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer, self.head = nn.TransformerEncoderLayer(4, 2, 8, dropout=0.1, batch_first=True), nn.Linear(4, 5)
+
+    def forward(self, x: Any) -> Any:
+        return self.head(self.layer(x.reshape(-1, 5, 4)).mean(1))
+
+
+def batches(count: int, size: int = 8) -> Iterator[tuple[Any, Any]]:
+    stream = np.random.default_rng(5)
+    for _ in range(count):
+        yield minidl.tensor(stream.standard_normal((size, 20), np.float32)), minidl.tensor(stream.integers(0, 5, size))
+
+
+class Training:
+    """A model, its optimizer and a step, compiled or not; two of them with the same seed begin alike."""
+
+    def __init__(self, compiled: bool, make: Callable[[], nn.Module] = perceptron, optimizer: str = "SGD",
+                 schedule: Any = None, clip: float | None = None, **options: Any) -> None:  # fmt: skip
+        minidl.manual_seed(3)
+        self.model = make()
+        self.optimizer = getattr(minidl.optim, optimizer)(self.model.parameters(), **{"lr": 0.05, **options})
+        self.schedule = schedule and schedule(self.optimizer)
+        self.clip = clip
+        self.step: Any = minidl.compile(self.written) if compiled else self.written
+
+    def written(self, x: Any, y: Any) -> Any:
+        self.optimizer.zero_grad()
+        loss = F.cross_entropy(self.model(x), y)
+        loss.backward()
+        if self.clip:
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.clip)
+        self.optimizer.step()
+        if self.schedule:
+            self.schedule.step()
+        return loss
+
+    def losses(self, data: Any) -> list[np.ndarray]:
+        minidl.manual_seed(4)
+        return [self.step(x, y).array for x, y in data]
+
+    def run(self, data: Any) -> list[np.ndarray]:
+        """All losses, then all weights, buffers and gradients."""
+        losses = self.losses(data)
+        gradients = [p.grad.array for p in self.model.parameters()]
+        return [*losses, *[x.array for x in self.model.state_dict().values()], *gradients]
+
+
+def assert_same(left: list[np.ndarray], right: list[np.ndarray]) -> None:
+    for a, b in zip(left, right, strict=True):
+        assert a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
+
+
+def programs(step: Any) -> int:
+    return sum(map(len, step.programs.values()))
+
+
+@pytest.mark.parametrize("options", [
+    {}, {"momentum": 0.9, "nesterov": True}, {"optimizer": "Adam", "lr": 1e-2},
+    {"optimizer": "AdamW", "weight_decay": 0.1}, {"clip": 0.3},
+    {"schedule": lambda o: minidl.optim.lr_scheduler.OneCycleLR(o, 0.3, total_steps=2000)},
+    {"schedule": lambda o: minidl.optim.lr_scheduler.CosineAnnealingWarmRestarts(o, 7)},
+    {"make": convolutional}, {"make": lambda: convolutional(norm=True), "optimizer": "RMSprop", "lr": 1e-3},
+    {"make": various}, {"make": lambda: Reader(nn.LSTM)}, {"make": lambda: Reader(nn.GRU), "optimizer": "Adadelta"},
+    {"make": Attentive},
+], ids=str)  # fmt: skip
+def test_the_same_bits(options: dict[str, Any]) -> None:
+    written, replayed = Training(False, **options), Training(True, **options)
+    data = list(batches(40))
+    assert_same(written.run(data), replayed.run(data))
+    assert programs(replayed.step) == 1 and not replayed.step.refused
+
+
+def test_the_same_bits_over_a_thousand_steps() -> None:
+    data = list(batches(1000))
+    options = {"make": various, "optimizer": "Adam", "lr": 1e-3}
+    written, replayed = Training(False, **options), Training(True, **options)
+    assert_same(written.run(data), replayed.run(data))
+    assert programs(replayed.step) == 1
+
+
+def test_other_shapes_are_recorded_anew() -> None:
+    written, replayed = Training(False), Training(True)
+    data = [*batches(5), *batches(5, 3), *batches(3), *batches(4, 1), *batches(2, 3)]
+    assert_same(written.run(data), replayed.run(data))
+    assert programs(replayed.step) == 3
+
+
+def test_train_and_eval() -> None:
+    written, replayed = Training(False, various), Training(True, various)
+    data = list(batches(5))
+    for _ in range(3):
+        for training in (True, False):
+            for one in (written, replayed):
+                one.model.train(training)
+            assert_same(written.run(data), replayed.run(data))
+    assert programs(replayed.step) == 2
+
+
+def test_changes_from_outside_are_seen() -> None:
+    written, replayed = Training(False, various), Training(True, various)
+    data = list(batches(6))
+    state = {name: x.clone() for name, x in written.model.state_dict().items()}
+
+    def replaced(one: Training) -> None:
+        one.model[0].bias.data = minidl.ones(16)
+
+    changes: list[Callable[[Training], Any]] = [
+        lambda one: one.model.load_state_dict(state),
+        lambda one: setattr(one.model[3], "p", 0.1),
+        lambda one: one.optimizer.param_groups[0].update(lr=0.2),
+        lambda one: one.model[8].weight.data.mul_(2.0),
+        replaced,
+    ]
+    for change in changes:
+        for one in (written, replayed):
+            change(one)
+        assert_same(written.run(data), replayed.run(data))
+    for one in (written, replayed):
+        one.model.requires_grad_(False)
+        one.model[8].requires_grad_(True)
+        one.optimizer.zero_grad()
+    assert_same(written.losses(data), replayed.losses(data))
+    assert replayed.model[0].weight.grad is None
+
+
+def test_gradients_that_are_there_are_added_to() -> None:
+    models = [perceptron(), perceptron()]
+    models[1].load_state_dict(models[0].state_dict())
+
+    def stepping(model: nn.Module) -> Any:
+        def step(x: Any, y: Any) -> Any:
+            loss = F.cross_entropy(model(x), y)
+            loss.backward()
+            return loss
+
+        return step
+
+    steps = [stepping(models[0]), minidl.compile(stepping(models[1]))]
+    for i, (x, y) in enumerate(batches(24)):
+        results = []
+        for model, step in zip(models, steps, strict=True):
+            if i % 4 == 0:
+                model.zero_grad()
+            results.append([step(x, y).array, *[p.grad.array for p in model.parameters()]])
+        assert_same(*results)
+    assert programs(steps[1]) == 2
+
+
+def test_a_gradient_or_a_result_that_is_kept_stays_as_it_was() -> None:
+    replayed = Training(True)
+    kept, copies = [], []
+    for x, y in batches(6):
+        loss, gradient = replayed.step(x, y), replayed.model[0].weight.grad
+        kept += [loss, gradient]
+        copies += [loss.array.copy(), gradient.array.copy()]
+    assert_same([x.array for x in kept], copies)
+
+
+def test_backward_a_second_time_says_so() -> None:
+    written, replayed = Training(False), Training(True)
+    for x, y in batches(4):
+        for one in (written, replayed):
+            loss = one.step(x, y)
+            assert loss.requires_grad
+            with pytest.raises(RuntimeError, match="a second time"):
+                loss.backward()
+
+
+def test_a_method_is_recorded_for_each_object() -> None:
+    class Scale(nn.Module):
+        def __init__(self, factor: float) -> None:
+            super().__init__()
+            self.factor = factor
+
+        @minidl.compile
+        def step(self, x: Any) -> Any:
+            return x * self.factor
+
+    double, triple = Scale(2.0), Scale(3.0)
+    for x in map(minidl.tensor, (0.0, 1.0, 2.0, 3.0)):
+        assert (double.step(x).item(), triple.step(x).item()) == (2 * x.item(), 3 * x.item())
+    assert programs(double.step) == programs(triple.step) == 1
+    copied = copy.deepcopy(double)
+    copied.factor = 5.0
+    for x in map(minidl.tensor, (0.0, 1.0, 2.0, 3.0)):
+        assert (double.step(x).item(), copied.step(x).item()) == (2 * x.item(), 5 * x.item())
+    double.factor = 7.0
+    assert double.step(minidl.tensor(1.0)).item() == 7
+
+
+def test_a_model_can_be_compiled_for_predictions() -> None:
+    model = various()
+    compiled = minidl.compile(model)
+    assert list(compiled.parameters()) == list(model.parameters())
+    with minidl.no_grad():
+        for training in (True, False, True):
+            model.train(training)
+            for x, _ in batches(3):
+                minidl.manual_seed(1)
+                expected = model(x).array
+                minidl.manual_seed(1)
+                given = compiled(x).array
+                assert_same([given], [expected])
+    assert programs(compiled) == 2
+
+
+def test_results_may_be_nested() -> None:
+    w = minidl.ones(3, requires_grad=True)
+
+    @minidl.compile
+    def step(x: Any, *, double: bool) -> Any:
+        w.grad = None
+        y = x * w * (2 if double else 1)
+        y.sum().backward()
+        return {"y": y.detach(), "grad": w.grad, "more": (3, [y.detach() + 1])}
+
+    for i in range(5):
+        for double in (True, False):
+            given = step(minidl.full((3,), float(i)), double=double)
+            assert given["y"].tolist() == [i * (1.0 + double)] * 3 == given["grad"].tolist()
+            assert given["more"][0] == 3 and given["more"][1][0].tolist() == [i * (1.0 + double) + 1] * 3
+    assert programs(step) == 2
+
+
+def by_hand(zero: bool) -> Any:
+    """Descent with momentum, written out by the user."""
+    w, b, v = minidl.ones(20, 5), minidl.zeros(5), minidl.zeros(20, 5)
+    for x in (w, b):
+        x.requires_grad_()
+
+    def step(x: Any, y: Any) -> Any:
+        loss = F.cross_entropy((x @ w.clamp(-2, 2) + b) ** 2 / 9, y)
+        loss.backward()
+        with minidl.no_grad():
+            v.mul_(0.9).add_(w.grad)
+            w.sub_(0.001 * v)
+            b.sub_(0.01 * b.grad)
+            w.detach().mul_(0.99)
+        for p in (w, b):
+            if zero:
+                p.grad.zero_()
+            else:
+                p.grad = None
+        return loss, w, v.clone()
+
+    return step
+
+
+def double_backward() -> Any:
+    """A penalty on the gradient, with flips, picks, rolls and stacks on the way."""
+    model = perceptron()
+    optimizer = minidl.optim.SGD(model.parameters(), lr=0.1)
+
+    def step(x: Any, y: Any) -> Any:
+        optimizer.zero_grad()
+        noisy = minidl.stack([x.flip(1), x.roll(2, 1)]).sum(0)[:, [3, 1, *range(18)]].tanh().softmax(1)
+        loss = F.cross_entropy(model(noisy), y) + minidl.maximum(noisy, x).square().mean().sqrt()
+        (slope,) = minidl.autograd.grad(loss, [model[0].weight], create_graph=True)
+        (loss + (slope * slope).sum()).backward()
+        optimizer.step()
+        return loss.detach(), slope.detach()
+
+    return step
+
+
+@pytest.mark.parametrize("make", [lambda: by_hand(True), lambda: by_hand(False), double_backward])
+def test_the_same_bits_of_other_steps(make: Any) -> None:
+    runs = []
+    for compiled in (False, True):
+        minidl.manual_seed(2)
+        step = make()
+        step = minidl.compile(step) if compiled else step
+        runs.append([x.array.copy() for given in batches(12) for x in step(*given)])
+    assert_same(*runs)
+    assert programs(step) == 1 and not step.refused
+
+
+@pytest.mark.parametrize("row", DIFFERENTIABLE, ids=str)
+def test_the_same_bits_of_every_op(row: Row) -> None:
+    """Forward and backward, with other numbers at every step, or refused."""
+    runs = []
+    for compiled in (False, True):
+        xs = [x if not isinstance(x, np.ndarray) else minidl.Tensor(x.astype(np.float32), i not in row.fixed)
+              if x.dtype.kind == "f" else minidl.Tensor(x) for i, x in enumerate(row.inputs)]  # fmt: skip
+        learned = [x for x in xs if isinstance(x, minidl.Tensor) and x.requires_grad]
+
+        def written(xs: Any = xs, learned: Any = learned, row: Row = row) -> Any:
+            for x in learned:
+                x.grad = None
+            y = row.op(*xs, **row.settings)
+            (y * y).sum().backward()
+            return [y.detach().clone(), *[x.grad for x in learned if x.grad is not None]]
+
+        step, results = minidl.compile(written) if compiled else written, []
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            for _ in range(5):
+                results += [x.array.copy() for x in step()]
+                for x in learned:
+                    x.detach().mul_(0.97)
+        runs.append(results)
+    assert_same(*runs)
+    assert len(caught) == len(step.refused) == 1 - programs(step)
+
+
+def test_embeddings() -> None:
+    runs = []
+    for compiled in (False, True):
+        minidl.manual_seed(2)
+        model = nn.Sequential(nn.Embedding(7, 4), nn.Flatten(), nn.Linear(12, 5))
+        optimizer = minidl.optim.SGD(model.parameters(), lr=0.1)
+
+        def written(x: Any, y: Any, model: Any = model, optimizer: Any = optimizer) -> Any:
+            optimizer.zero_grad()
+            loss = F.cross_entropy(model(x), y)
+            loss.backward()
+            optimizer.step()
+            return loss
+
+        step = minidl.compile(written) if compiled else written
+        stream = np.random.default_rng(0)
+        runs.append([step(minidl.tensor(stream.integers(0, 7, (4, 3))), minidl.tensor([1, 2, 3, 4])).array
+                     for _ in range(8)])  # fmt: skip
+        with pytest.raises(IndexError):
+            step(minidl.full((4, 3), 7, dtype=int), minidl.tensor([1, 2, 3, 4]))
+    assert_same(*runs)
+    assert programs(step) == 1
+
+
+def test_no_grad_is_something_else() -> None:
+    model = perceptron()
+    predict = minidl.compile(lambda x: model(x).argmax(1))
+    for x, _ in batches(4):
+        with minidl.no_grad():
+            assert np.array_equal(predict(x).array, model(x).array.argmax(1))
+    assert programs(predict) == 1
+
+
+def test_random_numbers_are_drawn_from_the_same_stream() -> None:
+    generator = minidl.Generator().manual_seed(1)
+    noisy = minidl.compile(lambda x: (x + minidl.randn(3, generator=generator)) * minidl.rand(3))
+    minidl.manual_seed(0)
+    drawn = [noisy(minidl.ones(3)).array for _ in range(6)]
+    generator.manual_seed(1)
+    minidl.manual_seed(0)
+    for x in drawn:
+        assert_same([x], [((minidl.ones(3) + minidl.randn(3, generator=generator)) * minidl.rand(3)).array])
+    assert programs(noisy) == 1
+
+
+def test_labels_are_checked_at_every_step() -> None:
+    written, replayed = Training(False), Training(True)
+    data = list(batches(5))
+    assert_same(written.run(data), replayed.run(data))
+    x, y = data[0]
+    with pytest.raises(IndexError):
+        replayed.step(x, y + 5)
+    with pytest.raises(IndexError):
+        replayed.step(x, y * 0 - 1)
+    ignoring = y.clone()
+    ignoring[2] = -100
+    data = [(x, ignoring), *data]
+    assert_same(written.run(data), replayed.run(data))
+
+
+# -- what is refused: it runs as it is written, and a warning says why ------------------------------------------------
+
+w = minidl.ones(3, requires_grad=True)
+outside: list[Any] = []
+count = 0
+
+
+def reads_a_number(x: Any) -> Any:
+    return x * 2 if x.sum() > 0 else x * 3
+
+
+def takes_an_item(x: Any) -> Any:
+    return x * x.mean().item()
+
+
+def picks_by_mask(x: Any) -> Any:
+    return x[x > 0].sum()
+
+
+def looks_with_numpy(x: Any) -> Any:
+    return x * float(np.median(x.numpy()))
+
+
+def keeps_a_tensor(x: Any) -> Any:
+    outside.append(x + 1)
+    return x * 2
+
+
+def counts(x: Any) -> Any:
+    global count
+    count += 1
+    return x * 2
+
+
+def multiplies_by_a_counter(x: Any) -> Any:
+    outside.append(1)
+    return x * len(outside)
+
+
+def takes_another_tensor(x: Any) -> Any:
+    outside.append(minidl.ones(3) * len(outside))
+    return x + outside.pop()
+
+
+def draws_elsewhere(x: Any) -> Any:
+    return x + minidl.tensor(np.random.default_rng(len(outside)).standard_normal(3).astype(np.float32))
+
+
+def draws_globally(x: Any) -> Any:
+    return x + minidl.tensor(np.random.standard_normal(3).astype(np.float32))
+
+
+def changes_its_argument(x: Any) -> Any:
+    x.add_(1.0)
+    return x * 2
+
+
+def returns_a_graph(x: Any) -> Any:
+    return (x * w).sum()
+
+
+def seeds(x: Any) -> Any:
+    minidl.manual_seed(1)
+    return x + minidl.rand(3)
+
+
+def returns_an_array(x: Any) -> Any:
+    return x.array.mean()
+
+
+def keeps_an_array(x: Any) -> Any:
+    outside.append(x.array + 1)
+    return x * 2
+
+
+def looks_into_the_stream(x: Any) -> Any:
+    minidl.utils.checkpoint.checkpoint(lambda y: y + minidl.rand(3), x, use_reentrant=False)
+    return x * 1
+
+
+REFUSED = {
+    reads_a_number: "reads a number", takes_an_item: "reads a number", picks_by_mask: "mask",
+    looks_with_numpy: "numpy.median", keeps_a_tensor: "keeps a tensor", counts: "variable count",
+    multiplies_by_a_counter: "another number", draws_globally: "other tensors",
+    changes_its_argument: "changes its argument", returns_a_graph: "its graph", seeds: "seeds",
+    returns_an_array: "returns an array", keeps_an_array: "keeps an array", looks_into_the_stream: "stream",
+}  # fmt: skip
+
+
+def _array(result: Any) -> np.ndarray:
+    return result.array if isinstance(result, minidl.Tensor) else result
+
+
+@pytest.mark.parametrize("written", REFUSED, ids=lambda step: step.__name__)
+def test_what_cannot_be_replayed_runs_as_it_is_written(written: Any) -> None:
+    outside.clear()
+    step = minidl.compile(written)
+    random = np.random.get_state()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        results = [_array(step(minidl.tensor([1.0, -2.0, i - 8.0]))) for i in range(24)]
+    outside.clear()
+    np.random.set_state(random)
+    assert_same(results, [_array(written(minidl.tensor([1.0, -2.0, i - 8.0]))) for i in range(24)])
+    outside.clear()
+    (warning,) = caught
+    assert f"{written.__name__} runs as it is written" in str(warning.message)
+    assert REFUSED[written] in str(warning.message)
+    assert warning.filename == __file__
+
+
+def test_the_warning_names_the_line() -> None:
+    with pytest.warns(UserWarning, match=rf"test_replay\.py:{reads_a_number.__code__.co_firstlineno + 1}\b"):
+        minidl.compile(reads_a_number)(minidl.ones(3))
+
+
+def test_an_argument_that_requires_a_gradient_or_has_gaps() -> None:
+    step = minidl.compile(lambda x: (x * 2).sum().detach())
+    with pytest.warns(UserWarning, match="requires a gradient"):
+        step(minidl.ones(3, requires_grad=True))
+    with pytest.warns(UserWarning, match="gaps"):
+        step(minidl.ones(4, 6)[:, ::2])
+
+
+def test_an_argument_that_the_step_knows_already() -> None:
+    data = minidl.ones(4, 3)
+    step = minidl.compile(lambda x: x + data.mul_(2.0))
+    with pytest.warns(UserWarning, match="shares its memory"):
+        step(data[:1])
+
+
+def test_hooks_are_refused() -> None:
+    replayed = Training(True)
+    seen = []
+    replayed.run(batches(4))
+    handle = replayed.model[0].weight.register_hook(lambda g: seen.append(g.shape))
+    with pytest.warns(UserWarning, match="hook"):
+        replayed.run(batches(6))
+    assert len(seen) == 6
+    handle.remove()
+
+
+def test_too_many_forms_of_arguments() -> None:
+    step = minidl.compile(lambda x, factor: x * factor)
+    with pytest.warns(UserWarning, match="64 different forms"):
+        for i in range(80):
+            assert step(minidl.ones(2), i).tolist() == [i, i]
+
+
+# -- what is left behind ------------------------------------------------------------------------------------------
+
+
+def test_an_error_leaves_everything_as_it_was() -> None:
+    before = {name: getattr(np, name) for name in ("zeros", "array", "empty")}, vars(minidl.Tensor)["array"]
+    model = perceptron()
+
+    @minidl.compile
+    def step(x: Any, fail: bool) -> Any:
+        y = model(x).sum().detach()
+        if fail:
+            raise KeyError("mine")
+        return y
+
+    for fail in (True, False, True, False, True, False, True):
+        x = minidl.ones(2, 20)
+        if fail:
+            with pytest.raises(KeyError):
+                step(x, fail)
+        else:
+            assert_same([step(x, fail).array], [model(x).sum().array])
+        assert ({name: getattr(np, name) for name in before[0]}, vars(minidl.Tensor)["array"]) == before
+        assert len(recorders) == 1 and Traced not in minidl.backend.modules
+
+
+def test_two_compiled_steps_of_one_model() -> None:
+    written, replayed = Training(False, various), Training(True, various)
+    evaluate = minidl.compile(lambda x: replayed.model(x).detach())
+    for x, y in batches(8):
+        minidl.manual_seed(1)
+        left = written.step(x, y).array
+        minidl.manual_seed(1)
+        right = replayed.step(x, y).array
+        minidl.manual_seed(2)
+        shown = written.model(x).array
+        minidl.manual_seed(2)
+        assert_same([left, shown], [right, evaluate(x).array])
+    assert programs(evaluate) == 1
+
+
+def test_a_compiled_step_within_another() -> None:
+    inner = minidl.compile(lambda x: x * 3)
+    outer = minidl.compile(lambda x: inner(x) + 1)
+    for i in range(5):
+        assert inner(minidl.tensor([float(i)])).item() == 3 * i
+        assert outer(minidl.tensor([float(i)])).item() == 3 * i + 1
+    assert programs(outer) == 1
+
+
+def test_other_threads_notice_nothing() -> None:
+    stop, errors = threading.Event(), list[BaseException]()
+
+    def work() -> None:
+        training = Training(False, various)
+        try:
+            while not stop.is_set():
+                training.run(batches(2))
+                assert type(np.zeros(3)) is np.ndarray
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for k in range(6):
+        model = perceptron(hidden=8 + k)
+        step = minidl.compile(lambda x, model=model: model(x).sum().detach())
+        for x, _ in batches(5):
+            assert_same([model(x).sum().array], [step(x).array])
+        assert not step.refused
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert not errors
+
+
+def test_memory_does_not_grow() -> None:
+    replayed = Training(True, lambda: convolutional(norm=True))
+    replayed.run(batches(5))
+    gc.collect()
+    before = len(gc.get_objects())
+    replayed.run(batches(200))
+    gc.collect()
+    assert len(gc.get_objects()) - before < 50
+
+
+def test_little_python_is_left() -> None:
+    x, y = (minidl.tensor(a) for a in np.random.default_rng(0).standard_normal((2, 4, 5)).astype(np.float32))
+    y.requires_grad_()
+
+    def written() -> None:
+        y.grad = None
+        (((x * y + x).tanh() * y).sigmoid() - x).exp().mean().backward()
+
+    def calls(step: Any) -> int:
+        """How many functions of Python run in a step."""
+        seen = []
+        sys.setprofile(lambda frame, event, _: seen.append(frame.f_code) if event == "call" else None)
+        try:
+            step()
+        finally:
+            sys.setprofile(None)
+        return len(seen)
+
+    replayed = minidl.compile(written)
+    for _ in range(3):
+        replayed()
+    assert calls(replayed) <= calls(written) / 4
