@@ -26,7 +26,7 @@ FUNCTIONS = """
     square squeeze stack subtract sum swapaxes take_along_axis tanh tensordot tile tril triu where zeros zeros_like
     arccos arccosh arcsin arcsinh arctan arctan2 arctanh copysign cosh exp2 fmax fmin fmod hypot isclose left_shift
     log10 log2 logaddexp logical_xor nan_to_num right_shift sinc sinh tan trunc
-    argsort bincount count_nonzero cumprod cumsum isin may_share_memory prod searchsorted sort vdot
+    argsort bincount count_nonzero eye cumprod cumsum isin may_share_memory prod searchsorted sort vdot
 """
 METHODS = """
     all any argmax argmin astype clip copy max mean min prod ravel reshape sum swapaxes take

@@ -104,15 +104,24 @@ def programs(step: Any) -> int:
     return sum(map(len, step.programs.values()))
 
 
-@pytest.mark.parametrize("options", [
-    {}, {"momentum": 0.9, "nesterov": True}, {"optimizer": "Adam", "lr": 1e-2},
-    {"optimizer": "AdamW", "weight_decay": 0.1}, {"clip": 0.3},
-    {"schedule": lambda o: minidl.optim.lr_scheduler.OneCycleLR(o, 0.3, total_steps=2000)},
-    {"schedule": lambda o: minidl.optim.lr_scheduler.CosineAnnealingWarmRestarts(o, 7)},
-    {"make": convolutional}, {"make": lambda: convolutional(norm=True), "optimizer": "RMSprop", "lr": 1e-3},
-    {"make": various}, {"make": lambda: Reader(nn.LSTM)}, {"make": lambda: Reader(nn.GRU), "optimizer": "Adadelta"},
-    {"make": Attentive},
-], ids=str)  # fmt: skip
+TRAININGS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "Nesterov": {"momentum": 0.9, "nesterov": True},
+    "Adam": {"optimizer": "Adam", "lr": 1e-2},
+    "weight decay": {"optimizer": "AdamW", "weight_decay": 0.1},
+    "clipping": {"clip": 0.3},
+    "one cycle": {"schedule": lambda o: minidl.optim.lr_scheduler.OneCycleLR(o, 0.3, total_steps=2000)},
+    "restarts": {"schedule": lambda o: minidl.optim.lr_scheduler.CosineAnnealingWarmRestarts(o, 7)},
+    "convolution": {"make": convolutional},
+    "batch norm": {"make": lambda: convolutional(norm=True), "optimizer": "RMSprop", "lr": 1e-3},
+    "various": {"make": various},
+    "LSTM": {"make": lambda: Reader(nn.LSTM)},
+    "GRU": {"make": lambda: Reader(nn.GRU), "optimizer": "Adadelta"},
+    "attention": {"make": Attentive},
+}
+
+
+@pytest.mark.parametrize("options", TRAININGS.values(), ids=TRAININGS)
 def test_the_same_bits(options: dict[str, Any]) -> None:
     written, replayed = Training(False, **options), Training(True, **options)
     data = list(batches(40))

@@ -102,6 +102,7 @@ def op(function: Callable[..., Array]) -> Op:
         result = _new(Tensor)
         result.array = out
         result.grad = result.name = result.hooks = result.version = None
+        result.pauses = ()
         if tracked and mode.recording and dtype.kind == "f":
             if not rules:
                 raise RuntimeError(f"{name} has no derivative: give its rules with {name}.vjps(...), or use no_grad()")

@@ -19,8 +19,8 @@ _TYPES = {np.dtype(np.float32): "float", np.dtype(np.float64): "double"}
 
 
 def fit(xp: Any, *arrays: Array) -> bool:
-    """Whether there are kernels for these arrays: on a GPU, and of float32 or float64."""
-    return xp is not np and all(x.dtype in _TYPES for x in arrays)
+    """Whether there are kernels for these arrays: on a GPU, and all of float32 or all of float64."""
+    return xp is not np and arrays[0].dtype in _TYPES and all(x.dtype == arrays[0].dtype for x in arrays)
 
 
 def source(file: str, dtype: Any, entries: int = 0) -> str:

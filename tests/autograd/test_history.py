@@ -35,6 +35,14 @@ def test_a_tensor_that_requires_a_gradient_only_later_gets_none_from_before(m: A
 
 
 @LIBRARIES
+def test_what_was_computed_without_a_graph_may_require_a_gradient_later(m: Any) -> None:
+    x = m.ones(2) * 2
+    x.requires_grad_()
+    (x * x).sum().backward()
+    assert x.grad.tolist() == [4.0, 4.0]
+
+
+@LIBRARIES
 def test_grad_of_a_middle_leaves_the_graph_behind_it_alone(m: Any) -> None:
     w = m.tensor([1.0, 2.0], requires_grad=True)
     h = w * 2

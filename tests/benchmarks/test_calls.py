@@ -58,4 +58,4 @@ def test_an_op_costs_the_same_in_a_long_graph() -> None:
         y.sum().backward()
 
     short, long, longest = (calls(lambda length=length: chain(length)) for length in (100, 1_000, 10_000))
-    assert (longest - long) / 9_000 == (long - short) / 900
+    assert (longest - long) / 9_000 == pytest.approx((long - short) / 900, rel=0.01)  # gc may call something, too

@@ -4,13 +4,13 @@ Layers, losses, optimizers, gradient clipping, the Trainer, checkpoints, and wha
 """
 
 import copy
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import stand_in
+from gpu_cases import LOSSES, NETWORKS, on_host, same, trained
 from kernels_on_cpu import COMPILER
 from stand_in import StandInArray, install
 
@@ -28,94 +28,6 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> type[StandInArray]:
     return install(monkeypatch)
 
 
-def images(channels: int, size: int) -> Tensor:
-    return minidl.randn(4, channels, size, size)
-
-
-def sequence() -> Tensor:
-    return minidl.randn(4, 7, 6)
-
-
-def tokens() -> Tensor:
-    return minidl.randint(0, 10, (4, 7))
-
-
-class Last(nn.Module):
-    """The output of a recurrent layer, without its state."""
-
-    def __init__(self, layer: nn.Module) -> None:
-        super().__init__()
-        self.layer = layer
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.layer(x)[0]
-
-
-class Attending(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.layer = nn.MultiheadAttention(6, 2, batch_first=True)
-
-    def forward(self, x: Tensor) -> Tensor:
-        mask = nn.Transformer.generate_square_subsequent_mask(x.shape[1], device=x.device)
-        return self.layer(x, x, x, attn_mask=mask)[0]
-
-
-class Translating(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.layer = nn.Transformer(6, 2, 1, 1, 12, dropout=0.0, batch_first=True)
-
-    def forward(self, x: Tensor) -> Tensor:
-        mask = nn.Transformer.generate_square_subsequent_mask(x.shape[1], device=x.device)
-        return self.layer(x, x, tgt_mask=mask, tgt_is_causal=True)
-
-
-NETWORKS: dict[str, tuple[Callable[[], nn.Module], Callable[[], Tensor]]] = {
-    "MLP": (lambda: nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 3)), lambda: minidl.randn(4, 6)),
-    "CNN": (lambda: nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2),
-                                  nn.Conv2d(4, 4, 3, groups=2, stride=2), nn.Tanh(), nn.AvgPool2d(2)),
-            lambda: images(1, 12)),
-    "overlapping pools": (lambda: nn.Sequential(nn.Conv2d(2, 2, 1), nn.MaxPool2d(3, 2, 1), nn.AvgPool2d(3, 1, 1)),
-                          lambda: images(2, 9)),
-    "transposed": (lambda: nn.Sequential(nn.ConvTranspose2d(2, 4, 3, stride=2), nn.GroupNorm(2, 4), nn.GELU(),
-                                         nn.AdaptiveAvgPool2d(2)), lambda: images(2, 5)),
-    "one dimension": (lambda: nn.Sequential(nn.Conv1d(6, 4, 3, dilation=2), nn.InstanceNorm1d(4), nn.MaxPool1d(2)),
-                      lambda: minidl.randn(4, 6, 11)),
-    "three dimensions": (lambda: nn.Sequential(nn.Conv3d(1, 2, 2), nn.MaxPool3d(2)),
-                         lambda: minidl.randn(2, 1, 5, 5, 5)),
-    "unfold": (lambda: nn.Sequential(nn.Linear(6, 6), nn.Unfold((2, 3)), nn.Fold((7, 6), (2, 3))),
-               lambda: minidl.randn(4, 1, 7, 6)),
-    "RNN": (lambda: Last(nn.RNN(6, 5, num_layers=2, batch_first=True)), sequence),
-    "LSTM": (lambda: Last(nn.LSTM(6, 5, batch_first=True, bidirectional=True)), sequence),
-    "GRU": (lambda: Last(nn.GRU(6, 5, batch_first=True)), sequence),
-    "attention": (Attending, sequence),
-    "encoder": (lambda: nn.TransformerEncoderLayer(6, 2, 12, dropout=0.0, batch_first=True), sequence),
-    "transformer": (Translating, sequence),
-    "embedding": (lambda: nn.Sequential(nn.Embedding(10, 6, padding_idx=0), nn.LayerNorm(6), nn.Linear(6, 3)), tokens),
-}  # fmt: skip
-
-
-def trained(model: nn.Module, x: Tensor, steps: int = 2) -> dict[str, np.ndarray]:
-    """The weights after some steps of Adam on the squares of the outputs."""
-    optimizer = optim.Adam(model.parameters(), lr=0.01)
-    for _ in range(steps):
-        optimizer.zero_grad()
-        model(x).square().mean().backward()
-        optimizer.step()
-    return on_host(model)
-
-
-def on_host(model: nn.Module) -> dict[str, np.ndarray]:
-    return {name: value.detach().cpu().numpy().copy() for name, value in model.state_dict().items()}
-
-
-def same(ours: dict[str, np.ndarray], theirs: dict[str, np.ndarray], rtol: float = 1e-4) -> None:
-    assert list(ours) == list(theirs)
-    for name, value in ours.items():
-        np.testing.assert_allclose(value, theirs[name], rtol=rtol, atol=1e-5, err_msg=name)
-
-
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_network_learns_what_it_does_on_the_cpu_without_waiting(name: str, gpu: type[StandInArray]) -> None:
     minidl.manual_seed(0)
@@ -124,15 +36,10 @@ def test_a_network_learns_what_it_does_on_the_cpu_without_waiting(name: str, gpu
     on_gpu = copy.deepcopy(model).to("cuda")
     assert {p.device for p in on_gpu.parameters()} == {"cuda:0"}
     x_on_gpu = x.to("cuda")
-    weights = trained(model, x)
     gpu.synchronisations = 0
-    optimizer = optim.Adam(on_gpu.parameters(), lr=0.01)
-    for _ in range(2):
-        optimizer.zero_grad()
-        on_gpu(x_on_gpu).square().mean().backward()
-        optimizer.step()
+    trained(on_gpu, x_on_gpu)
     assert gpu.synchronisations == 0
-    same(on_host(on_gpu), weights)
+    same(on_host(on_gpu), on_host(trained(model, x)))
 
 
 def test_dropout_is_drawn_on_the_gpu_from_the_seed(gpu: type[StandInArray]) -> None:
@@ -151,20 +58,6 @@ def test_dropout_is_drawn_on_the_gpu_from_the_seed(gpu: type[StandInArray]) -> N
     np.testing.assert_array_equal(y, g)
     assert (y == 0).mean() == pytest.approx(0.25, abs=0.02) and set(np.unique(y)) == {0, np.float32(1 / 0.75)}
     assert not np.array_equal(F.dropout(x, 0.25).detach().array.numbers, y)  # the stream went on
-
-
-LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "cross_entropy": lambda x, y: F.cross_entropy(x, y),
-    "sum": lambda x, y: F.cross_entropy(x, y, reduction="sum"),
-    "weights": lambda x, y: F.cross_entropy(x, y, weight=minidl.arange(1.0, 4.0, device=x.device)),
-    "smoothing": lambda x, y: F.cross_entropy(x, y, label_smoothing=0.1),
-    "another label ignored": lambda x, y: F.cross_entropy(x, y, ignore_index=1),
-    "nll_loss": lambda x, y: F.nll_loss(F.log_softmax(x, 1), y),
-    "mse_loss": lambda x, y: F.mse_loss(x, x.detach() * 0.5),
-    "binary": lambda x, y: F.binary_cross_entropy_with_logits(x[:, 0], (y > 0).to(x.dtype)),
-    "huber_loss": lambda x, y: F.huber_loss(x, x.detach() * 0.5),
-    "kl_div": lambda x, y: F.kl_div(F.log_softmax(x, 1), F.softmax(x.detach() * 0.5, 1), reduction="batchmean"),
-}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", LOSSES)

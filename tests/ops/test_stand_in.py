@@ -49,6 +49,15 @@ def on_host(x: Tensor | None) -> Any:
     return None if x is None else x.detach().cpu().numpy()
 
 
+def close(found: Any, expected: Any) -> None:
+    """Equal but for the last bits: kernels of our own may add in another order."""
+    if expected is None:
+        assert found is None
+        return
+    assert (found.dtype, found.shape) == (expected.dtype, expected.shape)
+    np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-14)
+
+
 @pytest.mark.parametrize("row", DIFFERENTIABLE + WITHOUT_DERIVATIVE, ids=str)
 def test_values_and_gradients_are_numpys_without_waiting(row: Row, gpu: type[StandInArray]) -> None:
     ours, theirs = tensors(row, np.copy), tensors(row, placed)
@@ -57,7 +66,7 @@ def test_values_and_gradients_are_numpys_without_waiting(row: Row, gpu: type[Sta
     y = row.op(*theirs, **settings)
     assert type(y.array) is StandInArray
     assert gpu.synchronisations == 0 or waits(row)
-    np.testing.assert_array_equal(on_host(y), on_host(expected))
+    close(on_host(y), on_host(expected))
     if not expected.requires_grad:
         return
 
@@ -68,7 +77,7 @@ def test_values_and_gradients_are_numpys_without_waiting(row: Row, gpu: type[Sta
     assert gpu.synchronisations == 0 or waits(row)
     for a, b in zip(ours, theirs, strict=True):
         if isinstance(a, Tensor) and a.grad is not None:
-            np.testing.assert_array_equal(on_host(b.grad), on_host(a.grad))
+            close(on_host(b.grad), on_host(a.grad))
 
 
 @pytest.mark.parametrize("row", DIFFERENTIABLE, ids=str)
@@ -84,7 +93,7 @@ def test_second_derivatives_are_numpys(row: Row, gpu: type[StandInArray]) -> Non
         return [on_host(x.grad) for x in [*wanted, upstream]]
 
     for expected, found in zip(second(np.copy), second(placed), strict=True):
-        np.testing.assert_array_equal(found, expected)
+        close(found, expected)
 
 
 @pytest.mark.parametrize("mix", [

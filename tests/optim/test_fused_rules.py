@@ -12,11 +12,12 @@ from optimizer_cases import ELEMENTWISE, make, parameters
 
 from minidl.optim.runner import record
 
+cupy = pytest.importorskip("cupy", reason="CuPy's wheel is not installed")
+
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(("name", "options"), ELEMENTWISE, ids=str)
 def test_the_fused_kernel_computes_in_the_dtype_of_the_weights(name: str, options: Any, dtype: str) -> None:
-    cupy = pytest.importorskip("cupy", reason="CuPy's wheel is not installed")
     from cupy._core.fusion import _FusionHistory, _thread_local
 
     optimizer = make(name, parameters(), options)
