@@ -8,7 +8,6 @@ steps and have the units of the weights; but the first are as small as √ε, so
 """
 
 import argparse
-from pathlib import Path
 
 from minidl import Tensor, optim, study
 
@@ -25,7 +24,9 @@ def scaled(scale: float) -> study.Surface:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Walk down one bowl in three units.")
-    parser.add_argument("--out", type=Path, default=Path("runs/adadelta.png"), help="picture of the paths, units of 1")
+    parser.add_argument(
+        "--out", type=study.charts.with_ending, default="runs/adadelta.png", help="paths, units of 1 (%(default)s)"
+    )
     options = parser.parse_args()
     optimizers = {"SGD": (optim.SGD, {"lr": 0.1}), "Adadelta": optim.Adadelta}
     for scale in (0.01, 100, 1):

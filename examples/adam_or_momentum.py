@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 import minidl
-from minidl import nn, optim
+from minidl import nn, optim, study
 from minidl.data import MNIST, DataLoader
 
 METHODS = {"SGD with momentum": (optim.Momentum, "#0072b2"), "Adam": (optim.Adam, "#d55e00")}
@@ -36,9 +36,11 @@ def accuracies(kind: type[optim.Optimizer], seed: int, epochs: int) -> list[floa
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Train on MNIST with Adam and with momentum.")
-    parser.add_argument("--epochs", type=int, default=5, help="passes over the 60,000 images")
-    parser.add_argument("--seeds", type=int, default=3, help="runs of each")
-    parser.add_argument("--out", type=Path, default=Path("runs/adam_or_momentum.png"), help="picture of the accuracy")
+    parser.add_argument("--epochs", type=int, default=5, help="passes over the 60,000 images (%(default)s)")
+    parser.add_argument("--seeds", type=int, default=3, help="runs of each (%(default)s)")
+    parser.add_argument(
+        "--out", type=study.charts.with_ending, default="runs/adam_or_momentum.png", help="accuracy (%(default)s)"
+    )
     options = parser.parse_args()
     results = {}
     for name, (kind, _) in METHODS.items():
@@ -63,8 +65,7 @@ def draw(results: dict[str, np.ndarray], path: Path) -> None:
         axes.plot(epochs, rows.mean(0), "o-", color=METHODS[name][1], label=name)
     axes.set(xlabel="epoch", ylabel="test accuracy, %", xticks=epochs)
     axes.legend(frameon=False, loc="lower right")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path)
+    study.charts.save(figure, path)
     print(f"picture: {path}")
 
 

@@ -11,7 +11,6 @@ of section 2). Done twice, it makes the rate a third of what it should be in ste
 """
 
 import argparse
-from pathlib import Path
 
 import numpy as np
 
@@ -30,7 +29,9 @@ class TwiceCorrected(optim.Adam):
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Feed one sequence of gradients to four optimizers.")
-    parser.add_argument("--out", type=Path, default=Path("runs/adaptive_update.png"), help="picture of rates and paths")
+    parser.add_argument(
+        "--out", type=study.charts.with_ending, default="runs/adaptive_update.png", help="rates and paths (%(default)s)"
+    )
     options = parser.parse_args()
 
     gradients = np.random.RandomState(0).randn(50) * 0.2 + np.linspace(-0.5, 0.5, 50)

@@ -8,7 +8,6 @@ that, m only ten: the steps grow to 6 lr before they come down.
 """
 
 import argparse
-from pathlib import Path
 
 import numpy as np
 
@@ -28,7 +27,9 @@ class Uncorrected(optim.Adam):
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Feed Adam with and without bias correction the same gradients.")
-    parser.add_argument("--out", type=Path, default=Path("runs/bias_correction.png"), help="picture of rates and paths")
+    parser.add_argument(
+        "--out", type=study.charts.with_ending, default="runs/bias_correction.png", help="rates and paths (%(default)s)"
+    )
     options = parser.parse_args()
     gradients = 1 + 0.3 * np.random.default_rng(0).standard_normal(200)
     fed = study.feed(gradients, {"Adam": (optim.Adam, {"lr": 0.01}), "uncorrected": (Uncorrected, {"lr": 0.01})})

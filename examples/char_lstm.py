@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 import minidl
-from minidl import Tensor, nn, optim
+from minidl import Tensor, nn, optim, study
 from minidl.nn.functional import cross_entropy
 
 STORY = Path(__file__).with_name("lighthouse.txt")
@@ -48,8 +48,10 @@ def write(model: Writer, letters: str, start: str, count: int, generator: np.ran
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Train an LSTM on a story, letter by letter.")
-    parser.add_argument("--steps", type=int, default=400)
-    parser.add_argument("--out", type=Path, default=Path("runs/char_lstm.png"), help="picture of the loss")
+    parser.add_argument("--steps", type=int, default=400, help="gradient steps (%(default)s)")
+    parser.add_argument(
+        "--out", type=study.charts.with_ending, default="runs/char_lstm.png", help="picture of the loss (%(default)s)"
+    )
     options = parser.parse_args()
 
     story = STORY.read_text("utf-8")
@@ -89,8 +91,7 @@ def main() -> None:
     axes.axhline(frequencies, color="gray", linestyle="--", label="frequencies of the letters")
     axes.set(xlabel="step", ylabel="bits per letter", ylim=(0, None))
     axes.legend()
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(options.out)
+    study.charts.save(figure, options.out)
     print(f"picture: {options.out}")
 
 

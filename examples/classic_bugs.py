@@ -9,7 +9,6 @@ both of Adam's show in the size of its steps only, too large at first, or hardly
 """
 
 import argparse
-from pathlib import Path
 
 from minidl import study
 from minidl.study import charts
@@ -22,7 +21,9 @@ DRAWN = (
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="See what classic bugs do.")
-    parser.add_argument("--out", type=Path, default=Path("runs/classic_bugs.png"), help="picture of six of them")
+    parser.add_argument(
+        "--out", type=study.charts.with_ending, default="runs/classic_bugs.png", help="six of them (%(default)s)"
+    )
     parser.add_argument("--bug", choices=study.bugs, help="print this one only")
     options = parser.parse_args()
     for bug in [options.bug] if options.bug else study.bugs:

@@ -34,7 +34,9 @@ def follow(kind: type[optim.Optimizer], options: dict[str, float]) -> study.Opti
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Follow a target that jumps, with AdaGrad and RMSprop.")
-    parser.add_argument("--out", type=Path, default=Path("runs/dying_rates.png"), help="picture of rates and weights")
+    parser.add_argument(
+        "--out", type=study.charts.with_ending, default="runs/dying_rates.png", help="rates and weights (%(default)s)"
+    )
     options = parser.parse_args()
     traces = {name: follow(kind, settings) for name, (kind, settings, _) in METHODS.items()}
     for name, trace in traces.items():
@@ -60,8 +62,7 @@ def draw(traces: dict[str, study.OptimizerTrace], path: Path) -> None:
     left.set(yscale="log", xlabel="step", ylabel="effective learning rate")
     right.set(xlabel="step", ylabel="weight", ylim=(-1.5, 2))
     right.legend(frameon=False, ncols=3, loc="upper right")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path)
+    study.charts.save(figure, path)
     print(f"picture: {path}")
 
 

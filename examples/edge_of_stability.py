@@ -8,7 +8,6 @@ the loss falls on, if not in every step: overshooting drives the weights to wher
 """
 
 import argparse
-from pathlib import Path
 
 import minidl
 from minidl import nn, optim, study
@@ -17,9 +16,11 @@ from minidl.data import MNIST
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Watch the largest eigenvalue of the Hessian during descent.")
-    parser.add_argument("--lr", type=float, default=0.3, help="learning rate")
-    parser.add_argument("--steps", type=int, default=2000, help="gradient steps, each with all digits")
-    parser.add_argument("--out", type=Path, default=Path("runs/edge_of_stability.png"), help="picture of both curves")
+    parser.add_argument("--lr", type=float, default=0.3, help="learning rate (%(default)s)")
+    parser.add_argument("--steps", type=int, default=2000, help="gradient steps, each with all digits (%(default)s)")
+    parser.add_argument(
+        "--out", type=study.charts.with_ending, default="runs/edge_of_stability.png", help="both curves (%(default)s)"
+    )
     options = parser.parse_args()
 
     minidl.manual_seed(0)

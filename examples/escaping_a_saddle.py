@@ -9,14 +9,15 @@ is down).
 """
 
 import argparse
-from pathlib import Path
 
 from minidl import optim, study
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Leave a saddle point, each method in its way.")
-    parser.add_argument("--out", type=Path, default=Path("runs/saddle.png"), help="picture of the paths")
+    parser.add_argument(
+        "--out", type=study.charts.with_ending, default="runs/saddle.png", help="picture of the paths (%(default)s)"
+    )
     options = parser.parse_args()
     kinds = (optim.SGD, optim.Momentum, optim.Adagrad, optim.RMSprop, optim.Adam)
     race = study.race("saddle", {kind.__name__: (kind, {"lr": 0.05}) for kind in kinds}, steps=200)

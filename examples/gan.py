@@ -6,10 +6,9 @@ The picture shows new digits, drawn from random numbers; nobody wrote them.
 """
 
 import argparse
-from pathlib import Path
 
 import minidl
-from minidl import Tensor, nn, optim
+from minidl import Tensor, nn, optim, study
 from minidl.data import MNIST, DataLoader
 from minidl.nn import functional as F
 
@@ -38,8 +37,10 @@ def picture(images: Tensor, columns: int = 10) -> Tensor:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Train a generative adversarial network on MNIST.")
-    parser.add_argument("--epochs", type=int, default=12)
-    parser.add_argument("--out", type=Path, default=Path("runs/gan.png"), help="picture of new digits")
+    parser.add_argument("--epochs", type=int, default=12, help="passes over the data (%(default)s)")
+    parser.add_argument(
+        "--out", type=study.charts.with_ending, default="runs/gan.png", help="picture of new digits (%(default)s)"
+    )
     options = parser.parse_args()
 
     minidl.manual_seed(0)

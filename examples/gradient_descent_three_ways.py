@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import minidl
-from minidl import Tensor, nn, optim
+from minidl import Tensor, nn, optim, study
 from minidl.data import MNIST, DataLoader, TensorDataset
 
 WAYS = {  # batch size, learning rate (the noisier the smaller), epochs, colour
@@ -43,7 +43,9 @@ def descend(images: Tensor, labels: Tensor, batch_size: int, lr: float, epochs: 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Compare three batch sizes of gradient descent on MNIST.")
-    parser.add_argument("--out", type=Path, default=Path("runs/three_ways.png"), help="picture of the loss")
+    parser.add_argument(
+        "--out", type=study.charts.with_ending, default="runs/three_ways.png", help="picture of the loss (%(default)s)"
+    )
     options = parser.parse_args()
     images, labels = MNIST(train=True)[:2000]
     results = {}
@@ -70,8 +72,7 @@ def draw(results: dict[str, list[Look]], path: Path) -> None:
     by_step.set(xscale="log", yscale="log", xlabel="gradient steps", ylabel="loss over all examples")
     by_time.set(xlabel="seconds")
     by_time.legend(frameon=False)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path)
+    study.charts.save(figure, path)
     print(f"picture: {path}")
 
 

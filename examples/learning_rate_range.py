@@ -9,7 +9,6 @@ about to do damage; a tenth of it is what the class recommends for this network,
 """
 
 import argparse
-from pathlib import Path
 
 import minidl
 from minidl import nn, optim, study
@@ -18,8 +17,10 @@ from minidl.data import MNIST, DataLoader
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Find a learning rate for a network on MNIST.")
-    parser.add_argument("--optimizer", default="Adam", help="a class in minidl.optim")
-    parser.add_argument("--out", type=Path, default=Path("runs/learning_rate_range.png"), help="picture of the loss")
+    parser.add_argument("--optimizer", default="Adam", help="a class in minidl.optim (%(default)s)")
+    parser.add_argument(
+        "--out", type=study.charts.with_ending, default="runs/learning_rate_range.png", help="loss (%(default)s)"
+    )
     options = parser.parse_args()
 
     minidl.manual_seed(0)

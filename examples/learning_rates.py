@@ -8,14 +8,15 @@ bottom by 1 - 18·lr across and by 1 - 2·lr along, so that 0.005 crawls, 0.1 is
 """
 
 import argparse
-from pathlib import Path
 
 from minidl import optim, study
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Walk down with four learning rates.")
-    parser.add_argument("--out", type=Path, default=Path("runs/learning_rates.png"), help="picture of the paths")
+    parser.add_argument(
+        "--out", type=study.charts.with_ending, default="runs/learning_rates.png", help="picture of paths (%(default)s)"
+    )
     options = parser.parse_args()
     rates = {"too large": 0.113, "at the limit": 1 / 9, "right": 0.1, "too small": 0.005}
     race = study.race("booth", {label: (optim.SGD, {"lr": lr}) for label, lr in rates.items()}, steps=40)

@@ -9,15 +9,17 @@ import argparse
 from pathlib import Path
 
 import minidl
-from minidl import nn, optim
+from minidl import nn, optim, study
 from minidl.data import MNIST, DataLoader
 from minidl.nn.functional import cross_entropy
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Train a network on MNIST with a loop of your own.")
-    parser.add_argument("--epochs", type=int, default=3)
-    parser.add_argument("--out", type=Path, default=Path("runs/loop_by_hand.png"), help="picture of the loss")
+    parser.add_argument("--epochs", type=int, default=3, help="passes over the data (%(default)s)")
+    parser.add_argument(
+        "--out", type=study.charts.with_ending, default="runs/loop_by_hand.png", help="picture of loss (%(default)s)"
+    )
     options = parser.parse_args()
 
     minidl.manual_seed(0)
@@ -68,8 +70,7 @@ def draw(losses: list[float], path: Path) -> None:
     axes.plot(range(50, 50 + 100 * len(means), 100), means, color="#0b6bcb", linewidth=2, label="mean of 100 batches")
     axes.set(yscale="log", xlabel="gradient step", ylabel="cross entropy")
     axes.legend(frameon=False)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path)
+    study.charts.save(figure, path)
     print(f"picture: {path}")
 
 

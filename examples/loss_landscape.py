@@ -18,8 +18,13 @@ from minidl.data import synthetic
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Draw the landscape of the loss, and the path of training in it.")
-    parser.add_argument("--steps", type=int, default=300, help="gradient steps")
-    parser.add_argument("--out", type=Path, default=Path("runs/loss_landscape.png"), help="picture from above")
+    parser.add_argument("--steps", type=int, default=300, help="gradient steps (%(default)s)")
+    parser.add_argument(
+        "--out",
+        type=study.charts.with_ending,
+        default="runs/loss_landscape.png",
+        help="seen from above (%(default)s)",
+    )
     parser.add_argument("--page", type=Path, help="page on which it can be turned")
     options = parser.parse_args()
 

@@ -6,10 +6,9 @@ The picture shows test images that the network still gets wrong: many are hard f
 """
 
 import argparse
-from pathlib import Path
 
 import minidl
-from minidl import Tensor, nn, optim
+from minidl import Tensor, nn, optim, study
 from minidl.data import MNIST, DataLoader
 from minidl.train import Trainer, digits
 
@@ -41,8 +40,10 @@ class LeNet5(nn.Module):
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Train LeNet-5 on MNIST.")
-    parser.add_argument("--epochs", type=int, default=5)
-    parser.add_argument("--out", type=Path, default=Path("runs/mnist_cnn.png"), help="picture of the mistakes")
+    parser.add_argument("--epochs", type=int, default=5, help="passes over the data (%(default)s)")
+    parser.add_argument(
+        "--out", type=study.charts.with_ending, default="runs/mnist_cnn.png", help="picture of mistakes (%(default)s)"
+    )
     options = parser.parse_args()
 
     minidl.manual_seed(0)  # the same initial weights and the same order of images in every run
@@ -63,8 +64,7 @@ def main() -> None:
     except ImportError as error:  # everything but pictures works without matplotlib
         print(f"no picture: {error}")
     else:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(options.out)
+        study.charts.save(figure, options.out)
         print(f"picture: {options.out}")
 
 

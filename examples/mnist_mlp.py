@@ -7,18 +7,19 @@ The loop that trains is inside the Trainer; loop_by_hand.py writes it out.
 """
 
 import argparse
-from pathlib import Path
 
 import minidl
-from minidl import nn, optim
+from minidl import nn, optim, study
 from minidl.data import MNIST, DataLoader
 from minidl.train import Trainer, learning_curve
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Train a multilayer perceptron on MNIST.")
-    parser.add_argument("--epochs", type=int, default=5)
-    parser.add_argument("--out", type=Path, default=Path("runs/mnist_mlp.png"), help="picture of the learning curve")
+    parser.add_argument("--epochs", type=int, default=5, help="passes over the data (%(default)s)")
+    parser.add_argument(
+        "--out", type=study.charts.with_ending, default="runs/mnist_mlp.png", help="learning curve (%(default)s)"
+    )
     options = parser.parse_args()
 
     minidl.manual_seed(0)  # the same initial weights and the same order of images in every run
@@ -42,8 +43,7 @@ def main() -> None:
     except ImportError as error:  # everything but pictures works without matplotlib
         print(f"no picture: {error}")
     else:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(options.out)
+        study.charts.save(figure, options.out)
         print(f"picture: {options.out}")
 
 

@@ -9,7 +9,7 @@ import argparse
 from pathlib import Path
 
 import minidl
-from minidl import Tensor, nn, optim
+from minidl import Tensor, nn, optim, study
 from minidl.data import MNIST, DataLoader
 from minidl.train import Trainer
 
@@ -33,8 +33,10 @@ class RowReader(nn.Module):
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Train an LSTM on the rows of MNIST's images.")
-    parser.add_argument("--epochs", type=int, default=3)
-    parser.add_argument("--out", type=Path, default=Path("runs/mnist_rnn.png"), help="picture of the guesses")
+    parser.add_argument("--epochs", type=int, default=3, help="passes over the data (%(default)s)")
+    parser.add_argument(
+        "--out", type=study.charts.with_ending, default="runs/mnist_rnn.png", help="picture of guesses (%(default)s)"
+    )
     options = parser.parse_args()
 
     minidl.manual_seed(0)
@@ -66,8 +68,7 @@ def draw(images: Tensor, labels: Tensor, guesses: Tensor, path: Path) -> None:
         left.set(xticks=[], yticks=[], title=f"a {label}")
         right.imshow(guess, cmap="Blues", vmin=0, vmax=1, aspect="auto")
         right.set(xticks=range(10), yticks=[], title="taken for")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path)
+    study.charts.save(figure, path)
     print(f"picture: {path}")
 
 

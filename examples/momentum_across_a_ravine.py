@@ -9,14 +9,15 @@ it is hardly a ravine at all.
 """
 
 import argparse
-from pathlib import Path
 
 from minidl import optim, study
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Walk along a ravine, with momentum and without.")
-    parser.add_argument("--out", type=Path, default=Path("runs/ravine.png"), help="picture of the paths")
+    parser.add_argument(
+        "--out", type=study.charts.with_ending, default="runs/ravine.png", help="picture of the paths (%(default)s)"
+    )
     options = parser.parse_args()
     optimizers = {"SGD": optim.SGD, "Momentum": optim.Momentum, "Nesterov": optim.Nesterov, "Adagrad": optim.Adagrad}
     race = study.race("ravine", optimizers, steps=200, search=True)

@@ -9,7 +9,7 @@ import argparse
 from pathlib import Path
 
 import minidl
-from minidl import Tensor, nn, optim
+from minidl import Tensor, nn, optim, study
 from minidl.nn.functional import cross_entropy
 
 NAMES = Path(__file__).with_name("names.txt").read_text("utf-8").split()
@@ -54,8 +54,8 @@ def invent(model: Inventor, count: int) -> list[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Train a Transformer on first names.")
-    parser.add_argument("--epochs", type=int, default=20)
-    parser.add_argument("--out", type=Path, default=Path("runs/names_transformer.png"), help="picture of the attention")
+    parser.add_argument("--epochs", type=int, default=20, help="passes over the data (%(default)s)")
+    parser.add_argument("--out", type=study.charts.with_ending, default="runs/names.png", help="picture (%(default)s)")
     options = parser.parse_args()
 
     minidl.manual_seed(0)
@@ -90,8 +90,7 @@ def main() -> None:
     for axes, weights in zip(figure.subplots(1, 4), looks[0, :, : len(text), : len(text)].numpy(), strict=True):
         axes.imshow(weights, cmap="Blues", vmin=0, vmax=1)
         axes.set(xticks=range(len(text)), xticklabels=text, yticks=range(len(text)), yticklabels=text)
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(options.out)
+    study.charts.save(figure, options.out)
     print(f"picture: {options.out}")
 
 

@@ -54,7 +54,9 @@ def network() -> Tensor:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Look at every number of a backward pass.")
-    parser.add_argument("--out", type=Path, default=Path("runs/see_backprop.png"), help="picture of LeNet-5's graph")
+    parser.add_argument(
+        "--out", type=study.charts.with_ending, default="runs/see_backprop.png", help="LeNet-5's graph (%(default)s)"
+    )
     parser.add_argument("--page", type=Path, help="page (.html) that walks through LeNet-5's backward pass")
     options = parser.parse_args()
     minidl.manual_seed(0)

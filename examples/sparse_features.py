@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 import minidl
-from minidl import nn, optim
+from minidl import nn, optim, study
 
 WORDS, TEXTS, BATCH = 200, 4000, 8
 RATES = [10 ** (k / 2) for k in range(-5, 4)]
@@ -44,7 +44,9 @@ def train(kind: type[optim.Optimizer], lr: float, x: minidl.Tensor, y: minidl.Te
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Learn from words of which most are rare.")
-    parser.add_argument("--out", type=Path, default=Path("runs/sparse_features.png"), help="picture of the loss")
+    parser.add_argument(
+        "--out", type=study.charts.with_ending, default="runs/sparse_features.png", help="picture of loss (%(default)s)"
+    )
     options = parser.parse_args()
     (x, y, frequency), results = texts(), {}
     for name, (kind, _) in METHODS.items():
@@ -70,8 +72,7 @@ def draw(results: dict[str, tuple[list[float], np.ndarray]], frequency: np.ndarr
     left.set(xlabel="steps", ylabel="loss over all texts")
     figure.legend(loc="outside upper center", ncols=3, frameon=False)
     right.set(xscale="log", xlim=(1e-3, 1), xlabel="part of the texts with the word", ylabel="mean size of its weight")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path)
+    study.charts.save(figure, path)
     print("picture:", path)
 
 

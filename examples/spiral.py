@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 import minidl
-from minidl import Tensor, nn, optim
+from minidl import Tensor, nn, optim, study
 from minidl.nn.functional import cross_entropy
 
 COLORS = ["#0b6bcb", "#e08a00", "#2a9d4b"]
@@ -30,8 +30,10 @@ def spiral(points: int = 200, classes: int = 3) -> tuple[Tensor, Tensor]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Learn to tell the arms of a spiral apart.")
-    parser.add_argument("--steps", type=int, default=400, help="gradient steps, each with all points")
-    parser.add_argument("--out", type=Path, default=Path("runs/spiral.png"), help="picture of the decision boundary")
+    parser.add_argument("--steps", type=int, default=400, help="gradient steps, each with all points (%(default)s)")
+    parser.add_argument(
+        "--out", type=study.charts.with_ending, default="runs/spiral.png", help="decision boundary (%(default)s)"
+    )
     options = parser.parse_args()
 
     minidl.manual_seed(0)
@@ -69,8 +71,7 @@ def draw(model: nn.Module, x: Tensor, y: Tensor, path: Path) -> None:
     axes.pcolormesh(side, side, classes, cmap=ListedColormap(COLORS), alpha=0.3, linewidth=0, rasterized=True)
     axes.scatter(*x.numpy().T, c=y.numpy(), cmap=ListedColormap(COLORS), s=14, edgecolors="white", linewidths=0.5)
     axes.set(aspect="equal", xticks=[], yticks=[])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path)
+    study.charts.save(figure, path)
     print(f"picture: {path}")
 
 

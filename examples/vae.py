@@ -6,12 +6,11 @@ The picture shows what the decoder draws from every place of the plane in which 
 """
 
 import argparse
-from pathlib import Path
 
 import numpy as np
 
 import minidl
-from minidl import Tensor, nn, optim
+from minidl import Tensor, nn, optim, study
 from minidl.data import MNIST, DataLoader
 from minidl.nn import functional as F
 
@@ -48,8 +47,10 @@ def drawn(model: VAE, rows: int = 20) -> np.ndarray:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Train a variational autoencoder on MNIST.")
-    parser.add_argument("--epochs", type=int, default=10)
-    parser.add_argument("--out", type=Path, default=Path("runs/vae.png"), help="the plane of digits")
+    parser.add_argument("--epochs", type=int, default=10, help="passes over the data (%(default)s)")
+    parser.add_argument(
+        "--out", type=study.charts.with_ending, default="runs/vae.png", help="the plane of digits (%(default)s)"
+    )
     options = parser.parse_args()
 
     minidl.manual_seed(0)

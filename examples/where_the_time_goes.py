@@ -32,7 +32,9 @@ def profile(model: nn.Module, batch: int) -> study.Profile:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Profile training steps.")
-    parser.add_argument("--out", type=Path, default=Path("runs/profile.png"), help="picture of LeNet-5's step")
+    parser.add_argument(
+        "--out", type=study.charts.with_ending, default="runs/profile.png", help="LeNet-5's step (%(default)s)"
+    )
     parser.add_argument("--page", type=Path, help="page (.html) in which a click shows a part of it larger")
     options = parser.parse_args()
     minidl.manual_seed(0)

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 import minidl
-from minidl import nn, optim
+from minidl import nn, optim, study
 
 INPUTS = minidl.tensor([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
 ANSWERS = minidl.tensor([[0.0], [1.0], [1.0], [0.0]])
@@ -20,7 +20,9 @@ ANSWERS = minidl.tensor([[0.0], [1.0], [1.0], [0.0]])
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Learn XOR with two hidden units.")
-    parser.add_argument("--out", type=Path, default=Path("runs/xor.png"), help="picture of the network's answers")
+    parser.add_argument(
+        "--out", type=study.charts.with_ending, default="runs/xor.png", help="network's answers (%(default)s)"
+    )
     options = parser.parse_args()
 
     minidl.manual_seed(0)
@@ -59,8 +61,7 @@ def draw(model: nn.Module, path: Path) -> None:
     axes.scatter(*INPUTS.numpy().T, c=ANSWERS.numpy(), cmap="RdBu", s=120, edgecolors="white", linewidths=2)
     axes.set(xlabel="first input", ylabel="second input", aspect="equal", xticks=[0, 1], yticks=[0, 1])
     figure.colorbar(shades, label="probability of yes", ticks=[0, 0.5, 1])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path)
+    study.charts.save(figure, path)
     print(f"picture: {path}")
 
 

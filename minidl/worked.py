@@ -12,7 +12,7 @@ import re
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from itertools import accumulate
+from itertools import accumulate, groupby
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -66,7 +66,13 @@ class Explanation:
     def __str__(self) -> str:
         given = "given " + ", ".join(f"{name}\0=\0{number(value)}" for name, value in self.given.items())
         lines = [line.replace("\0", " ") for line in textwrap.wrap(given, 100)]  # with no break in name = value
-        return "\n".join([self.title, *lines, *map(str, self.lines)])
+        for _, same in groupby(self.lines, lambda line: (line.name, line.formula)):
+            first, *others = same  # the rounds of a loop
+            lines.append(str(first))
+            if len(others) > 1:
+                lines.append(f"{'':{len(first.name)}} … {len(others) - 1} more rounds of this line, and then the last:")
+            lines += map(str, others[-1:])
+        return "\n".join([self.title, *lines])
 
     __repr__ = __str__
 
@@ -138,11 +144,11 @@ class Walk:
                         return True
             case ast.Assign([target], formula) | ast.AnnAssign(target, _, ast.expr() as formula):
                 self._execute(ast.Assign([target], self._noted(formula)))
-                for one, part in _pairs(target, formula):
+                for one, part, ending in _pairs(target, formula):
                     name = self._text(one)
                     result = self._value(ast.parse(name, mode="eval").body)
                     if _items(part) or not isinstance(result, dict):
-                        self._show(name, part, result)
+                        self._show(name, part, result, ending)
             case ast.Return(ast.expr() as formula):
                 self.result = self._value(self._noted(formula))
                 self._show(self.name, formula, self.result)
@@ -162,8 +168,8 @@ class Walk:
 
     # -- formulas
 
-    def _show(self, name: str, formula: ast.expr | None, result: Any) -> None:
-        """Add the line `name` = `formula`; for a dictionary, one for each item.  No line says nothing new."""
+    def _show(self, name: str, formula: ast.expr | None, result: Any, ending: str = "") -> None:
+        """Add the line `name` = `formula` + `ending`; for a dictionary one for each item, but none that is no news."""
         value = self.entry(result)
         if isinstance(result, dict):
             for key, item in result.items():
@@ -175,7 +181,8 @@ class Walk:
                 self.lines.append(Line(name, "", "", value, ""))
         elif (text := self._text(formula)) != name:
             remark = re.match(r"[\s,)}\]]*#\s*(.*)", self.source[self._span(formula)[1] :])
-            self.lines.append(Line(name, text, self._text(formula, self.notes), value, remark[1] if remark else ""))
+            numbers = self._text(formula, self.notes) + ending
+            self.lines.append(Line(name, text + ending, numbers, value, remark[1] if remark else ""))
 
     def _noted(self, node: Any) -> Any:
         """A copy of an expression that, when it is evaluated, notes the value of each of its parts."""
@@ -222,6 +229,7 @@ class Walk:
                 text += f"({note})" if note[0] == "-" and (power or text.rstrip()[-1:] not in ("", "(", ",")) else note
                 start = last
         text = " ".join(re.sub(r"#.*", "", text + self.source[start:end]).split())
+        text = re.sub(r"""\bletters\["(\w+)"\]""", r"\1", text)  # a letter of the rule, by its name
         return text if notes is None else re.sub(r"\bxp\.", "", text)
 
 
@@ -236,12 +244,14 @@ def _parsed(function: Callable[..., Any]) -> tuple[str, list[ast.stmt]]:
     return source, node.body if isinstance(node, ast.FunctionDef) else [ast.Return(node.body)]
 
 
-def _pairs(target: ast.expr, formula: ast.expr) -> list[tuple[ast.expr, ast.expr]]:
-    """Names, and what is assigned to them."""
-    if not isinstance(target, ast.Tuple):
-        return [(target, formula)]
-    parts = formula.elts if isinstance(formula, ast.Tuple) else [formula] * len(target.elts)
-    return list(zip(target.elts, parts, strict=True))
+def _pairs(target: ast.expr, formula: ast.expr) -> list[tuple[ast.expr, ast.expr, str]]:
+    """Names, what is assigned to them, and which part of that: "[0]" of what is taken apart."""
+    match target, formula:
+        case ast.Tuple(names), ast.Tuple(parts):
+            return [(name, part, "") for name, part in zip(names, parts, strict=True)]
+        case ast.Tuple(names), _:
+            return [(name, formula, f"[{i}]") for i, name in enumerate(names)]
+    return [(target, formula, "")]
 
 
 def _items(formula: ast.expr | None) -> dict[str, ast.expr]:

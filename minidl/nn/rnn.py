@@ -112,7 +112,8 @@ class RNNBase(Module):
         if self.bias and self._cell is not cells.GRU:  # the others add both biases at the same place
             b_ih, b_hh = b_ih + b_hh, None
         x = F.linear(x[::-1] if direction else x, w_ih, b_ih)  # (L, N, gates · H), in one product
-        states = recurrence(x, start[:, place], w_hh, b_hh, cell=self._cell, kept=[] if is_grad_enabled() else None)  # (L + 1, S, N, H)
+        kept: list[Any] | None = [] if is_grad_enabled() else None
+        states = recurrence(x, start[:, place], w_hh, b_hh, cell=self._cell, kept=kept)  # (L + 1, S, N, H)
         return states[:0:-1, 0] if direction else states[1:, 0], states[-1]
 
     def _start(self, x: Tensor, hx: Any, batched: bool) -> Tensor:

@@ -13,18 +13,19 @@ from functools import partial
 from html import escape
 from importlib.util import find_spec
 from pathlib import Path
+from threading import get_ident
 from typing import Any
 
 import numpy as np
 
 from minidl.autograd import engine
 from minidl.autograd.tensor import Tensor
-from minidl.study import page
+from minidl.study import charts, page
 from minidl.study.boxes import boxes
 from minidl.study.draw import opened, variables
 from minidl.study.formula import Formula
 from minidl.study.graph import Graph, Node, array_of, behind, gradients_of, read
-from minidl.study.text import aligned, brief, shortened
+from minidl.study.text import aligned, brief, wrapped
 from minidl.study.words import in_words
 
 WIDEST = 44  # letters in a column of the printed table
@@ -90,9 +91,12 @@ class Explanation:
         head = f"backward from {end.name} = {brief(end.value)}: {len(self.steps)} steps"
         leaves = [f"  {x.name}: {brief(x.gradient)}" for x in self.graph.nodes if not x.op and x.gradient is not None]
         names = dict.fromkeys(step.node.op for step in self.steps)
-        words = [textwrap.fill(f"{name}: {in_words(name)}", 110, initial_indent="  ", subsequent_indent="    ")
-                 for name in names]  # fmt: skip
-        return "\n".join([head, "", *self._table(), "", "gradients", *leaves, "", "in words", *words])
+        lines = [head, "", *self._table(), "", "gradients", *leaves]
+        lines += ["", "in words", *_paragraphs((name, in_words(name)) for name in names)]
+        formulas = [share.formula for step in self.steps for share in step.shares]
+        if meanings := dict.fromkeys(pair for formula in formulas for pair in formula.meanings.items()):
+            lines += ["", "in the formulas", *_paragraphs(meanings)]
+        return "\n".join(lines)
 
     def _table(self) -> list[str]:
         """The steps as a table, a line for each input."""
@@ -101,13 +105,12 @@ class Explanation:
             first = (str(number), step.node.computed, brief(step.upstream))
             shares = [_cells(share) for share in step.shares] or [("",) * 5]
             rows += [(*(first if not k else ("",) * 3), *cells) for k, cells in enumerate(shares)]
-        return aligned(([*(shortened(cell, WIDEST) for cell in row[:-2]), *row[-2:]] for row in rows), WIDEST)
+        return aligned((line for row in rows for line in wrapped(row, WIDEST)), WIDEST)
 
     def to_html(self, path: str | Path) -> None:
         """Write a page, which needs nothing else, with a slider through the steps, forward and back."""
-        path, text = Path(path), self._page()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text + "\n", encoding="utf-8")
+        path = charts.ready(path, [".html"])
+        path.write_text(self._page() + "\n", encoding="utf-8")
 
     def _page(self) -> str:
         return page.page(self.graph, boxes(self.graph), opened(self.graph, None), self.steps)
@@ -116,6 +119,12 @@ class Explanation:
         if not find_spec("igraph"):
             return None
         return f'<iframe srcdoc="{escape(self._page())}" width="100%" height="720" style="border:0"></iframe>'
+
+
+def _paragraphs(found: Iterable[tuple[str, str]]) -> list[str]:
+    return [
+        textwrap.fill(f"{name}: {text}", 110, initial_indent="  ", subsequent_indent="    ") for name, text in found
+    ]
 
 
 def _cells(share: Share) -> tuple[str, str, str, str, str]:
@@ -149,9 +158,10 @@ def explain_backward(loss: Tensor) -> Explanation:
 
 
 class Observer:
-    """What the engine shows its rules and sums to while a backward pass is explained."""
+    """What the engine shows its rules and sums to while a backward pass, of this thread, is explained."""
 
     def __init__(self) -> None:
+        self.thread = get_ident()
         self.seen: list[tuple[Tensor, Any, list[Any]]] = []  # node, upstream gradient, shares
         self.inside = False  # a rule: what it computes on its way is no step
 
@@ -169,7 +179,7 @@ class Observer:
     def rules(self, node: Tensor, rules: Iterable[Any]) -> Iterator[Any]:
         """The rules of the op that made `node`, each noted when it is called."""
         found = rules if self.before is None else self.before.rules(node, rules)
-        if self.inside:
+        if self.inside or get_ident() != self.thread:
             return iter(found)
         self.seen.append((node, None, []))
         pairs = zip(rules, found)  # noqa: B905 (both may be endless)
@@ -190,7 +200,7 @@ class Observer:
 
     def received(self, x: Tensor, gx: Any, total: Any) -> None:
         """Note what the engine has added for the input x, and the sum so far."""
-        if not self.inside:
+        if not self.inside and get_ident() == self.thread:
             self.seen[-1][2][-1] += [x, gx, total]
 
     def steps(self, graph: Graph) -> list[Step]:

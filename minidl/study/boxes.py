@@ -10,12 +10,13 @@ import numpy as np
 
 from minidl.study.formula import op_letters
 from minidl.study.graph import Graph, Group, Node
-from minidl.study.text import settings_text, shortened, table
+from minidl.study.text import named_lines, settings_text, shortened
 
 LETTER, LINE, PADDING, SIDE, TALL = 6.63, 14.0, 7.0, 168.0, 84.0  # in pixels: of a text of 11, and of thumbnails
 MOST = 46  # letters on a line
+WINDOWS = ("convolution", "convolution_input", "max_pool", "avg_pool")  # ops on images
 
-Style = Literal["title", "note", "", "value", "gradient"]
+Style = Literal["title", "note", "value", "gradient"]
 
 
 @dataclass
@@ -49,13 +50,14 @@ class Box:
 
 def boxes(graph: Graph) -> dict[Node | Group, Box]:
     """The box of every node, and of every group for when it is closed."""
-    found: dict[Node | Group, Box] = {node: of_node(node) for node in graph.nodes}
+    seen = images(graph)
+    found: dict[Node | Group, Box] = {node: of_node(node, node in seen) for node in graph.nodes}
     found[graph.nodes[-1]].kind = "result"
     return found | {group: of_group(group) for group in graph.root.groups()}
 
 
-def of_node(node: Node) -> Box:
-    """Name, op, settings, dtype and shape, value and gradient of one tensor."""
+def of_node(node: Node, image: bool) -> Box:
+    """Name, op, settings, dtype and shape, value and gradient of one tensor, and a thumbnail if it is an image."""
     x = node.tensor
     lines: list[tuple[Style, str]] = [("title", shortened(_title(node), MOST))]
     if node.layer:
@@ -67,7 +69,7 @@ def of_node(node: Node) -> Box:
         lines += [("note", line) for line in _wrapped(settings)]
     if node.value.ndim or x.dtype != np.float32:
         lines.append(("note", f"{node.value.dtype} {node.value.shape}"))
-    return Box(node.kind, lines + _numbers(node), thumbnail(node))
+    return Box(node.kind, lines + _numbers(node), thumbnail(node) if image else None)
 
 
 def of_group(group: Group) -> Box:
@@ -76,13 +78,14 @@ def of_group(group: Group) -> Box:
     ops, weights = sum(bool(node.op) for node in nodes), [node.value.size for node in nodes if node.kind == "parameter"]
     count = f"{ops} op{'s' * (ops != 1)}" + (f", {sum(weights):,} weights" if weights else "")
     lines: list[tuple[Style, str]] = [("title", shortened(f"+ {group.title}", MOST)), ("note", count)]
-    shape = f"{group.result.value.dtype} {group.result.value.shape}"
+    shape = shortened(f"{group.result.name}: {group.result.value.dtype} {group.result.value.shape}", MOST)
     return Box("group", [*lines, ("note", shape), *_numbers(group.result)])
 
 
 def _title(node: Node) -> str:
     if not node.op:
-        return f"{node.name}" if node.kind == "data" else f"{node.name}  {node.kind}"
+        kind = "" if node.kind == "data" else f"  {node.kind}"
+        return shortened(node.name, MOST - len(kind)) + kind
     return node.name if node.name.startswith(node.op) else f"{node.name} = {node.op}"
 
 
@@ -91,7 +94,7 @@ def _numbers(node: Node) -> list[tuple[Style, str]]:
     if node.gradient is not None:
         rows["gradient"] = node.gradient
     styles: Mapping[str, Style] = {"": "note", "value": "value", "gradient": "gradient"}
-    return [(styles[name], line) for name, line in table(**rows)]
+    return [(styles[name], line) for name, line in named_lines(**rows)]
 
 
 def _constants(node: Node) -> dict[str, Any]:
@@ -110,6 +113,13 @@ def _wrapped(text: str) -> list[str]:
 
 
 # -- thumbnails ---------------------------------------------------------------------------------------------------
+
+
+def images(graph: Graph) -> set[Node]:
+    """What has a meaning as a picture: what convolutions and pools see and say, their kernels, batches of images."""
+    windows = [node for node in graph.nodes if node.op in WINDOWS]
+    batches = {node for node in graph.nodes if node.kind == "data" and node.value.shape[1:2] in ((1,), (3,))}
+    return {*windows, *(x for node in windows for x in node.inputs)} | batches
 
 
 def thumbnail(node: Node) -> np.ndarray | None:

@@ -15,7 +15,9 @@ from importlib import import_module
 from types import CodeType, FunctionType
 from typing import Any, NamedTuple
 
+from minidl.study.calls import replace
 from minidl.study.classics import Bug, bugs
+from minidl.study.text import named
 
 
 class Change(NamedTuple):
@@ -43,27 +45,18 @@ class break_it(ContextDecorator):
     """
 
     def __init__(self, bug: str) -> None:
-        self.bug = named(bug)
+        self.bug = named("bug", bug, bugs)
         self._undo: list[ExitStack] = []
 
     def __enter__(self) -> break_it:
         with ExitStack() as stack:  # if one place fails, those before it are mended
             for place, edits in self.bug.edits.items():
-                owner, name, old, new = _swap(place, edits, f"<minidl with {self.bug.name}>")
-                stack.callback(setattr, owner, name, old)
-                setattr(owner, name, new)
+                replace(stack, *_swap(place, edits, f"<minidl with {self.bug.name}>"))
             self._undo.append(stack.pop_all())
         return self
 
     def __exit__(self, *error: object) -> None:
         self._undo.pop().close()
-
-
-def named(bug: str) -> Bug:
-    """The bug of that name; ValueError if there is none."""
-    if bug not in bugs:
-        raise ValueError(f"there is no bug {bug!r}, only {', '.join(bugs)}")
-    return bugs[bug]
 
 
 def changes(bug: Bug) -> list[Change]:
@@ -116,13 +109,15 @@ class _Source:
         body = "".join(lines[first:last])
         for right, wrong in edits:
             if right not in body:
-                raise RuntimeError(f"{self.place} has no {right!r} any more: the bug has to be planted anew")
+                raise RuntimeError(
+                    f"{self.place} has no {right!r} any more: it has the bug already, or that has to be planted anew"
+                )
             body = body.replace(right, wrong)
         return "".join([*lines[:first], body, *lines[last:]])
 
 
-def _swap(place: str, edits: tuple[tuple[str, str], ...], file: str) -> tuple[Any, str, Any, Any]:
-    """What is to be set for a bug: the owner and the name of an attribute, its old and its new value."""
+def _swap(place: str, edits: tuple[tuple[str, str], ...], file: str) -> tuple[Any, str, Any]:
+    """What is to be set for a bug: the owner and the name of an attribute, and its new value."""
     source = _Source(place)
     text = source.edited(edits)
     node = source._node(ast.parse(text))
@@ -130,15 +125,15 @@ def _swap(place: str, edits: tuple[tuple[str, str], ...], file: str) -> tuple[An
     scope, owner = vars(source.module), source.owner
     if source.name == "vjps":
         rules = [_compiled(ast.Expression(rule), file, scope) for rule in node.value.args]
-        return owner, "rules", owner.rules, tuple(rules)
+        return owner, "rules", tuple(rules)
     node.decorator_list = []
     made = _compiled(ast.Module([node], []), file, scope, source.name)
     if isinstance(owner, type):  # an optimizer knows a rule by the function, so it has to be another
-        old = vars(owner)[source.name]
-        return owner, source.name, old, staticmethod(made) if isinstance(old, staticmethod) else made
+        static = isinstance(vars(owner)[source.name], staticmethod)
+        return owner, source.name, staticmethod(made) if static else made
     function: Any = getattr(owner, source.name)  # others hold this very object, so it gets another code
     function = getattr(function, "function", function)
-    return function, "__code__", function.__code__, made.__code__
+    return function, "__code__", made.__code__
 
 
 def _compiled(tree: Any, file: str, scope: dict[str, Any], name: str = "") -> FunctionType | Any:

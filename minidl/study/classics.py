@@ -110,7 +110,7 @@ def _losses_by_size() -> Numbers:
 
 LOSS = Curve(_losses, "step", "loss", "y")
 ENGINE = "minidl.autograd.engine:run_backward"
-MOST = (
+ALL = (
     Bug(
         "forget_accumulation",
         "The gradient of a tensor is set, where it has to be added to what other uses of the tensor gave.",
@@ -197,4 +197,4 @@ MOST = (
         Curve(_losses_by_size, "larger score", "loss"),
     ),
 )
-bugs = {bug.name: bug for bug in MOST}
+bugs = {bug.name: bug for bug in ALL}

@@ -20,7 +20,7 @@ from minidl import nn
 from minidl.autograd import Tensor, enable_grad, grad
 from minidl.optim import SGD, Optimizer
 from minidl.study import charts
-from minidl.study.measuring import Loss, bar, flat, loss_of, parts, untouched
+from minidl.study.measuring import Loss, bar, cut, expect, flat, loss_of, untouched
 from minidl.study.table import Table
 from minidl.train.callbacks import Callback
 
@@ -86,6 +86,7 @@ def top_hessian_eigenvalues(
     >>> found.values.round(3)  # of 2 xᵀx / 2
     array([9., 1.])
     """
+    expect(nn.Module, model, "top_hessian_eigenvalues")
     if which not in ENDS:
         raise ValueError(f"which: expected one of {', '.join(ENDS)}, got {which!r}")
     with untouched(model), np.errstate(all="ignore"):
@@ -119,7 +120,7 @@ class _Hessian:
 
     def __matmul__(self, v: np.ndarray) -> np.ndarray:
         """Hv, the gradient of gradientᵀv: (entries,)."""
-        pairs = zip(self.slopes, parts(v, self.params), strict=True)
+        pairs = zip(self.slopes, cut(v, self.params), strict=True)
         curved = [(slope, part) for slope, part in pairs if slope.requires_grad]  # the loss is linear in the others
         if not curved:
             return np.zeros_like(v)
@@ -183,6 +184,10 @@ class Sharpness(Callback):
         self, model: nn.Module, optimizer: Optimizer, loss: Loss, batch: Any = None, *, every: int = 1,
         tolerance: float = 1e-2, steps: int = 100,
     ) -> None:  # fmt: skip
+        expect(nn.Module, model, "Sharpness")
+        expect(Optimizer, optimizer, "Sharpness")
+        if not {*model.parameters()} & {p for group in optimizer.param_groups for p in group["params"]}:
+            raise ValueError("the optimizer has none of the model's parameters: is it that of another model?")
         if every < 1:
             raise ValueError(f"every must be a number of steps from 1, got {every}")
         self.model, self.optimizer, self.loss, self.batch = model, optimizer, loss, batch
@@ -225,9 +230,7 @@ class Sharpness(Callback):
         return self.rows
 
     def __repr__(self) -> str:
-        shown = np.unique(np.linspace(0, len(self.rows) - 1, min(len(self.rows), SHOWN)).round())
-        rows = Table(self.rows[int(i)] for i in shown)
-        return f"{rows}\nlr·sharpness, at most {self.limit:.4g} on a quadratic, {len(self.rows)} looks"
+        return f"{self.rows.some(SHOWN)}\nlr·sharpness, at most {self.limit:.4g} on a quadratic, {len(self.rows)} looks"
 
     def plot(self, path: str | Path | None = None) -> Figure:
         """The loss over the steps, and lr·λ with the limit, as a picture; saved, if `path` names a file.

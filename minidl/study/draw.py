@@ -6,12 +6,14 @@ The formats share one reading of the graph (graph.py), the same boxes (boxes.py)
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from minidl.autograd.tensor import Tensor
+from minidl.nn import Module
 from minidl.study import charts, page, picture
 from minidl.study.arrange import View, arranged
 from minidl.study.boxes import boxes
@@ -30,7 +32,7 @@ def draw_graph(tensor: Tensor, path: str | Path | None = None, *, depth: int | N
     (a page on which groups open and close), .dot or .txt.  In a notebook the result shows itself, `print` shows the
     text.  Modules that ran under `study.record`, and blocks under `study.part`, are groups; those down to `depth` are
     open, by default as many as leave the picture readable.  Tensors are called by their `name`, or else by the
-    caller's variables.
+    caller's variables: `w`, `weights[0]`, `model.0.weight`; what has no name by its op, or by the letter of its use.
 
     RuntimeError for a tensor without a graph, or whose graph was freed by backward; ImportError where a format needs
     what is not installed; ValueError for another ending.
@@ -53,32 +55,46 @@ def draw_graph(tensor: Tensor, path: str | Path | None = None, *, depth: int | N
 
 
 def variables(frame: FrameType) -> dict[int, str]:
-    """The names of the tensors among the variables of a function that runs, by id."""
-    found = {**frame.f_globals, **frame.f_locals}
-    return {id(x): name for name, x in found.items() if isinstance(x, Tensor) and not name.startswith("_")}
+    """How a function that runs calls tensors, by id: by variables, as entries of lists, or as parameters of models."""
+    found: dict[int, str] = {}
+    visible = {name: x for name, x in {**frame.f_globals, **frame.f_locals}.items() if not name.startswith("_")}
+    for name, x in sorted(visible.items(), key=lambda item: isinstance(item[1], Tensor)):  # shortest names last
+        found.update((id(part), name + ending) for ending, part in _inside(x) if isinstance(part, Tensor))
+    return found
+
+
+def _inside(x: Any) -> Iterable[tuple[str, Any]]:
+    """What is in the value of a variable, with what is to be written after its name."""
+    match x:
+        case list() | tuple():
+            return ((f"[{i}]", part) for i, part in enumerate(x))
+        case dict():
+            return ((f"[{key!r}]", part) for key, part in x.items())
+        case Module():
+            return ((f".{path}", parameter) for path, parameter in x.named_parameters())
+    return [("", x)]
 
 
 class Picture:
     """A graph to be looked at: printed, shown by a notebook, or saved."""
 
     def __init__(self, graph: Graph, depth: int | None = None) -> None:
+        if depth is not None and (not isinstance(depth, int) or depth < 0):
+            raise ValueError(f"draw_graph: expected as depth the number of levels that are open, from 0, got {depth!r}")
         self.graph, self.boxes = graph, boxes(graph)
         self.open = opened(graph, depth)
 
     def save(self, path: str | Path) -> None:
         """Write the picture in the format that the ending of `path` names."""
-        path = Path(path)
-        if path.suffix == ".png":
-            charts.save(picture.figure(self.view(), self.boxes), path)
-            return
         texts: dict[str, Callable[[], str]] = {
             ".svg": self.svg, ".html": self.html, ".dot": self.dot, ".txt": self.__str__
         }  # fmt: skip
-        if path.suffix not in texts:
-            raise ValueError(f"draw_graph: expected a path that ends in .png, {', '.join(texts)}, got {path.name!r}")
-        text = texts[path.suffix]()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text + "\n", encoding="utf-8")
+        path = charts.with_ending(path, (".png", *texts))
+        if path.suffix.lower() == ".png":
+            charts.save(picture.figure(self.view(), self.boxes), path)
+        else:
+            text = texts[path.suffix.lower()]()
+            charts.ready(path, [*texts]).write_text(text + "\n", encoding="utf-8")
 
     def view(self) -> View:
         """Where everything lies."""

@@ -14,13 +14,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from minidl.autograd.tensor import Tensor
-from minidl.backend import array_module
+from minidl.backend import Array, array_module
 from minidl.nn import Module
 from minidl.optim import Optimizer
 from minidl.study import charts
-from minidl.study.graph import Graph, Node, read
-from minidl.study.table import Table
+from minidl.study.graph import Graph, Node, behind, gradients_of, read
+from minidl.study.measuring import expect
+from minidl.study.table import Table, evenly
 from minidl.study.text import number, on_host
+from minidl.study.units import behind_layer
+from minidl.study.uses import Use, uses
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,8 +31,8 @@ if TYPE_CHECKING:
 
 FAR = 1e3  # between the gradients of two layers: fainter or stronger is vanishing or exploding
 MOST = 0.5  # of the units, dead or saturated
-FEW = 8  # examples, of which a ReLU may well be 0 for every one by chance
-FLAT = {"tanh": (-0.97, 0.97), "sigmoid": (0.03, 0.97)}  # outside, the slope is below 6 % (tanh) or 3 %
+FEW = 8  # examples: a ReLU may well be 0 for every one of them by chance
+MOST_NAMED = 40  # layers under the bars
 STEPS = (1e-6, 0.1)  # update over weight: below nothing moves, above nothing stays
 
 
@@ -43,9 +46,11 @@ class Layer:
     weight: float
     weight_gradient: float
     update: float | None  # what the optimizer would change the weights by
-    dead: float | None  # of ReLUs: units that are 0 for every example; not measured on a few examples
+    dead: float | None  # units behind which the activation has slope 0 for every example; not measured on a few
     saturated: float | None  # of tanh and sigmoid: entries where they are nearly flat
     per_entry: float  # the root mean square of the gradient at the activation, which does not grow with its size
+    calls: int = 1
+    note: str = ""
     verdict: str = ""
 
     @property
@@ -63,7 +68,7 @@ class Layer:
         return {
             "layer": self.name, "activation": self.activation, "gradient": self.gradient, "weight": self.weight,
             "its gradient": self.weight_gradient, "update/weight": self.ratio, "dead": self.dead,
-            "saturated": self.saturated, "verdict": self.verdict or "fine",
+            "saturated": self.saturated, "calls": self.calls, "verdict": self.verdict or "fine", "note": self.note,
         }  # fmt: skip
 
 
@@ -78,6 +83,9 @@ class GradientFlow:
     """The layers of a network over one or more looks at it: print it for the last, plot it for all."""
 
     def __init__(self, model: Module, optimizer: Optimizer | None = None) -> None:
+        expect(Module, model, "gradient_flow")
+        if optimizer is not None:
+            expect(Optimizer, optimizer, "gradient_flow")
         self.model, self.optimizer = model, optimizer
         self.looks: list[list[Layer]] = []
 
@@ -93,42 +101,65 @@ class GradientFlow:
 
     def look(self, loss: Tensor) -> GradientFlow:
         """Measure the network behind `loss`, before its graph is freed; nothing changes."""
-        graph = read(loss)
+        graph = read(loss, {}, gradients_of(loss, behind(loss)))
+        users: dict[Node, list[Node]] = {node: [] for node in graph.nodes}
+        for node in graph.nodes:
+            for x in node.inputs:
+                users[x].append(node)
         updates = {} if self.optimizer is None else _updates(self.optimizer, graph)
-        users = _users(self.model, graph)
-        units = _units({node: name for name, nodes in users.items() for node in nodes}, graph)
-        layers = [_measured(name, nodes, updates, units.get(name, [])) for name, nodes in users.items()]
+        found = uses(self.model, graph, users)
+        layers = [_measured(name, use, updates, graph, users) for name, use in found.items()]
         _judge(layers)
         self.looks.append(layers)
         return self
 
     def table(self) -> Table:
-        """The layers at the last look, a row for each: to be printed, or written `to_csv`."""
-        return Table([layer.row() for layer in self.layers])
+        """The layers at the last look, a row for each: to be printed, or written `to_csv`.
+
+        "calls" and "note" are left out where every layer was called once, and nothing is to be noted.
+        """
+        usual = {"calls": 1, "note": ""}
+        rows = [layer.row() for layer in self.layers]
+        told = [name for name in rows[0] if name not in usual or any(row[name] != usual[name] for row in rows)]
+        return Table({name: row[name] for name in told} for row in rows)
 
     def __repr__(self) -> str:
         return str(self.table())
 
     def plot(self, path: str | Path | None = None) -> Figure:
-        """Draw all looks, a line for each layer: gradients, updates, and units that are dead or saturated."""
-        figure = charts.figure(13.0, 3.8)
+        """Draw gradients, updates, and dead or saturated units: of one look a bar, of several a line for each layer."""
+        figure = charts.figure(13.0, 3.8 if len(self.looks) > 1 else 4.4)
         for axes, (title, measure) in zip(figure.subplots(1, len(PANELS)), PANELS.items(), strict=True):
             axes.set_title(title, loc="left", fontweight="bold", fontsize=11)
-            axes.set_xlabel("look")
-            charts.tidy(axes, whole=True)
-            drawn = self._lines(axes, measure)
+            drawn = self._lines(axes, measure) if len(self.looks) > 1 else self._bars(axes, measure)
             if title.endswith("%"):
                 axes.set_ylim(-3, 103)
+                if drawn and not any(drawn):
+                    axes.text(0.5, 0.5, "none", ha="center", color="#57606a", transform=axes.transAxes)
             elif any(y > 0 for y in drawn):
                 axes.set_yscale("log")
             if not drawn:
                 axes.text(0.5, 0.5, "nothing measured", ha="center", color="#57606a", transform=axes.transAxes)
-        figure.legend(handles=figure.axes[0].get_lines(), loc="outside right center", frameon=False, title="layer")
+        if len(self.looks) > 1:
+            figure.legend(handles=figure.axes[0].get_lines(), loc="outside right center", frameon=False, title="layer")
         return charts.save(figure, path)
+
+    def _bars(self, axes: Axes, measure: Callable[[Layer], float | None]) -> list[float]:
+        """Draw a bar for each layer where there is something to draw; all that was drawn."""
+        known = [(place, y) for place, layer in enumerate(self.layers) if (y := measure(layer)) is not None]
+        axes.bar(*zip(*known or [(0, 0)], strict=True), color=charts.COLORS[0])
+        names = [layer.name for layer in self.layers]
+        places = evenly(len(names), MOST_NAMED)
+        axes.set_xticks(places, [names[i] for i in places], rotation=90, fontsize=8)
+        axes.set(xlim=(-0.7, len(names) - 0.3), xlabel="layer")
+        charts.tidy(axes)
+        return [y for _, y in known]
 
     def _lines(self, axes: Axes, measure: Callable[[Layer], float | None]) -> list[float]:
         """Draw a line for each layer where there is something to draw; all that was drawn."""
         drawn = []
+        axes.set_xlabel("look")
+        charts.tidy(axes, whole=True)
         names = dict.fromkeys(layer.name for layers in self.looks for layer in layers)
         for name, (color, dash) in zip(names, charts.styles(), strict=False):
             looks = [(x, layer) for x, layers in enumerate(self.looks, 1) for layer in layers if layer.name == name]
@@ -140,11 +171,17 @@ class GradientFlow:
 
 
 def gradient_flow(model: Module, loss: Tensor, optimizer: Optimizer | None = None) -> GradientFlow:
-    """Per layer: norms of activation and gradients, update over weight, dead ReLUs, saturated units, and a verdict.
+    """Per layer: norms of activation and gradients, update over weight, dead and saturated units, and a verdict.
 
     Call it before `loss.backward()`; `look(loss)` on the result adds another look, and `plot(path)` draws them all.
     The update is the one that `optimizer` would make, if it is given.  Layers are the modules with parameters of their
-    own that the loss was computed with.  No gradient, no weight and no memory of the optimizer changes.
+    own that the loss was computed with; those that share one, and have no other, are a single layer.  The activation
+    is what a layer returned (of several tensors the first; of several `calls` the last).  For modules of your own, and
+    cells, compute the loss inside `study.record(model)`: without, they are seen at the last op with their parameters,
+    and a note says so.  No gradient, no weight and no memory of the optimizer changes.
+
+    RuntimeError for a loss of several numbers, without a graph or of another model; ValueError for the optimizer of
+    another model.
 
     >>> import minidl
     >>> from minidl import nn, study
@@ -153,28 +190,12 @@ def gradient_flow(model: Module, loss: Tensor, optimizer: Optimizer | None = Non
     >>> with minidl.no_grad():
     ...     _ = model[0].bias.fill_(-100.0)
     >>> study.gradient_flow(model, model(minidl.randn(16, 4)).sum()).verdicts
-    {'0': 'dead: 100% of its ReLUs are 0 for every example'}
+    {'0': 'dead: 100% of its units pass no gradient: what follows has slope 0 for every example'}
     """
     return GradientFlow(model, optimizer).look(loss)
 
 
 # -- measures -----------------------------------------------------------------------------------------------------
-
-
-def _users(model: Module, graph: Graph) -> dict[str, list[Node]]:
-    """For each layer, in the order of the network, the ops that use its parameters."""
-    owner = {
-        parameter: path or type(module).__name__
-        for path, module in model.named_modules()
-        for parameter in module.parameters(recurse=False)
-    }
-    users: dict[str, list[Node]] = {}
-    for node in graph.nodes:
-        for name in dict.fromkeys(owner[x.tensor] for x in node.inputs if x.tensor in owner):
-            users.setdefault(name, []).append(node)
-    if not users:
-        raise RuntimeError("the loss was not computed with this model: none of its parameters is in the graph")
-    return users
 
 
 def _updates(optimizer: Optimizer, graph: Graph) -> dict[Tensor, np.ndarray]:
@@ -188,34 +209,25 @@ def _updates(optimizer: Optimizer, graph: Graph) -> dict[Tensor, np.ndarray]:
                     updates[p] = on_host(optimizer.preview(p)["w"]) - graph.of[p].value
                 finally:
                     p.grad = kept
+    if not updates:
+        raise ValueError("the optimizer has none of the parameters behind the loss: is it that of another model?")
     return updates
 
 
-def _units(layer_of: dict[Node, str], graph: Graph) -> dict[str, list[Node]]:
-    """The ReLUs, tanhs and sigmoids that follow each layer."""
-    found: dict[str, list[Node]] = {}
-    for node in graph.nodes:
-        if node.op == "relu" or node.op in FLAT:
-            before = node
-            while before not in layer_of and (inputs := [x for x in before.inputs if x.op]):
-                before = inputs[0]
-            if before in layer_of:
-                found.setdefault(layer_of[before], []).append(node)
-    return found
-
-
-def _measured(name: str, nodes: list[Node], updates: dict[Tensor, np.ndarray], units: list[Node]) -> Layer:
-    last = nodes[-1]
-    parameters = dict.fromkeys(x for node in nodes for x in node.inputs if x.kind == "parameter")
+def _measured(
+    name: str, use: Use, updates: dict[Tensor, np.ndarray], graph: Graph, users: dict[Node, list[Node]]
+) -> Layer:  # fmt: skip
+    end, parameters = use.end, use.parameters
     gradients = [x.gradient for x in parameters if x.gradient is not None]
     changes = [updates[x.tensor] for x in parameters if x.tensor in updates]
-    gradient = np.zeros(1) if last.gradient is None else last.gradient
-    relus = [_dead(node.value) for node in units if node.op == "relu" and len(node.value) >= FEW]
-    flat = [_saturated(node.value, *FLAT[node.op]) for node in units if node.op in FLAT]
+    gradient = np.zeros(1) if end.gradient is None else end.gradient
+    share, after = None, behind_layer(end, graph, users)
+    if after is not None and after.slope.ndim > 1 and len(after.slope) >= FEW:
+        share = float(dead(after.slope, next(iter(parameters)).value).mean())
     return Layer(
-        name, _norm(last.value), _norm(gradient), _norm(*(x.value for x in parameters)), _norm(*gradients),
-        _norm(*changes) if changes else None, min(relus, default=None), max(flat, default=None),
-        _norm(gradient) / max(1, gradient.size) ** 0.5,
+        name, _norm(end.value), _norm(gradient), _norm(*(x.value for x in parameters)), _norm(*gradients),
+        _norm(*changes) if changes else None, share, None if after is None else after.saturated,
+        _norm(gradient) / max(1, gradient.size) ** 0.5, use.calls, use.note,
     )  # fmt: skip
 
 
@@ -224,14 +236,14 @@ def _norm(*arrays: np.ndarray) -> float:
         return float(np.sqrt(sum((x.astype(np.float64) ** 2).sum() for x in arrays)))
 
 
-def _dead(out: np.ndarray) -> float:
-    """The share of units (N, units) or channels (N, C, *size) that are 0 for every example."""
-    others = (0, *range(2, out.ndim)) if out.ndim != 3 else (0, 1)
-    return float((out == 0).all(axis=others if out.ndim > 1 else ()).mean())
+def dead(out: Array, weight: Array) -> Array:
+    """Which units of (N, units) or (N, L, units), or channels of (N, C, *size), are 0 for every example.
 
-
-def _saturated(out: np.ndarray, low: float, high: float) -> float:
-    return float(((out < low) | (out > high)).mean())
+    The weight of the layer has a row for each of them, which tells (N, L, units) from (N, C, L).
+    """
+    at_the_end = out.ndim == 3 and (weight.ndim == 2 or weight.shape[:1] != out.shape[1:2])
+    others = (0, 1) if at_the_end else (0, *range(2, out.ndim))
+    return (out == 0).all(axis=others if out.ndim > 1 else ())
 
 
 def _judge(layers: Sequence[Layer]) -> None:
@@ -245,13 +257,13 @@ def _verdict(layer: Layer, relative: float) -> str:
     if not np.isfinite([layer.activation, layer.gradient, layer.weight_gradient]).all():
         return "exploding: numbers that are not finite"
     if layer.dead is not None and layer.dead > MOST:
-        return f"dead: {layer.dead:.0%} of its ReLUs are 0 for every example"
+        return f"dead: {layer.dead:.0%} of its units pass no gradient: what follows has slope 0 for every example"
     if layer.saturated is not None and layer.saturated > MOST:
         return f"saturated: {layer.saturated:.0%} of its units lie where the slope is nearly 0"
     if relative < 1 / FAR:
-        return f"vanishing: the gradient is {number(relative)} times that of the last layer"
+        return f"vanishing: per entry, the gradient is {number(relative)} times that of the last layer"
     if relative > FAR:
-        return f"exploding: the gradient is {number(relative)} times that of the last layer"
+        return f"exploding: per entry, the gradient is {number(relative)} times that of the last layer"
     if layer.ratio is not None and not STEPS[0] <= layer.ratio <= STEPS[1]:
         size = "large" if layer.ratio > STEPS[1] else "small"
         return f"steps too {size}: the update is {number(layer.ratio)} times the weights, 0.001 is usual"

@@ -9,7 +9,6 @@ from __future__ import annotations
 import ast
 import inspect
 import linecache
-import re
 from collections.abc import Mapping
 from functools import lru_cache, partial
 from types import CodeType
@@ -18,9 +17,11 @@ from typing import Any
 import numpy as np
 
 from minidl.autograd.tensor import Tensor
-from minidl.study.text import entries, is_small, on_host
+from minidl.study.notation import meanings, parts, simplified, text, written
+from minidl.study.text import entries, is_small, on_host, setting
 
 _ONE = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+SIZES = ("shape", "ndim", "size")
 LONG = 64  # letters of a formula with numbers, beyond which nobody reads it
 
 
@@ -31,6 +32,7 @@ class Formula:
     - `rule`: the gradient of the input, as the source says it, with "upstream" for g.
     - `derivative`: the derivative of the op by that input, or "" where the rule is no product with g.
     - `numbers`: the rule with the numbers put in, or "" where they are too many.
+    - `meanings`: what names in the rule stand for, where that has to be said.
 
     >>> import minidl
     >>> rule, _ = minidl.multiply.rules
@@ -43,19 +45,23 @@ class Formula:
         given, letters = _bound(op, rule, arguments, settings)
         self.letter = letters[place] if place < len(letters) else f"x{place + 1}"
         self.rule = self.derivative = self.numbers = ""
+        self.meanings: dict[str, str] = {}
         expression = _returned_to(op, place) if isinstance(op, type) else _expression(rule, place)
         if expression is None:
             return
         known = {**_globals(rule), **given}
         constants = {name: value for name, value in given.items() if type(value) in (int, float)}
         chosen = ast.fix_missing_locations(_Constant(constants, known).visit(_Decided(known).visit(expression)))
-        self.rule = text(_Renamed({"g": "upstream"}).visit(_copied(chosen)))
+        self.rule = written(_Renamed({"g": "upstream"}).visit(_copied(chosen)))
+        self.meanings = _steps_to(chosen, rule) | meanings(chosen, known)
         left = without_g(chosen)
         if left is not None:
             names = {name: str(constants.get(name, name)) for name in letters}
-            self.derivative = f"d({forward_text(op, given, names)})/d{self.letter} = {text(left)}"
-        if all(_fits(given[name]) for name in _names(chosen) & given.keys()):
-            numbers = text(_PutIn(given).visit(_copied(chosen)))
+            self.derivative = f"d({forward_text(op, given, names)})/d{self.letter} = {text(simplified(left))}"
+        words, found = parts(_WorkedOut(known).visit(_copied(chosen)))
+        needed = set[str]().union(*map(_numbers, found.values()))
+        if needed <= known.keys() and all(_fits(given[name]) for name in needed & given.keys()):
+            numbers = words.format_map({name: text(_PutIn(given).visit(part)) for name, part in found.items()})
             if len(numbers) <= LONG:
                 self.numbers = numbers.strip("()") if isinstance(chosen, ast.Name) else numbers
 
@@ -96,16 +102,6 @@ def op_letters(op: Any) -> tuple[str, ...]:
         return tuple(inspect.signature(op.forward).parameters)[1:]  # type: ignore[attr-defined]
     code = op.function.__code__
     return code.co_varnames[1 : code.co_argcount]
-
-
-def text(expression: ast.expr) -> str:
-    """An expression as a formula.
-
-    >>> text(ast.parse("g * 2 * x ** 3", mode="eval").body)
-    'g · 2 · x^3'
-    """
-    written = re.sub(r"\b_(?=[a-z])|\bmath\.", "", ast.unparse(expression))  # helpers' names without their underscore
-    return written.replace(" ** ", "^").replace(" * ", " · ")
 
 
 # -- the source ---------------------------------------------------------------------------------------------------
@@ -178,6 +174,28 @@ def _returned(function: Any, place: int | None = None) -> ast.expr | None:
     return _copied(value if whole else parts[place])  # type: ignore[index]
 
 
+def _steps_to(expression: ast.expr, rule: Any) -> dict[str, str]:
+    """What a rule of several lines calls by the names in an expression, and in those in turn."""
+    function = _shared(rule)
+    lines = [node for found in (_definitions(function.__code__) if function else ()) for node in ast.walk(found)]
+    values: dict[str, ast.expr] = {}
+    for line in lines:
+        match line:
+            case ast.Assign([ast.Name(name)], value):
+                values.setdefault(name, value)
+            case ast.Assign([ast.Tuple(names)], ast.Tuple(parts)) if len(names) == len(parts):
+                for target, value in zip(names, parts, strict=True):
+                    values.setdefault(ast.unparse(target), value)
+    steps: dict[str, str] = {}
+    waiting = sorted(_names(expression) & values.keys())
+    while waiting:
+        value = _Renamed({"g": "upstream"}).visit(_copied(values[name := waiting.pop(0)]))
+        if not isinstance(value, ast.List):  # which is filled later
+            steps[name] = text(simplified(value))
+            waiting += sorted((_names(value) & values.keys()) - steps.keys() - set(waiting))
+    return steps
+
+
 def _returned_to(op: Any, place: int) -> ast.expr | None:
     """What the backward of a Function returns for one input."""
     found = _returned(op.backward, place)
@@ -192,6 +210,14 @@ def _copied(expression: ast.expr) -> ast.expr:
 
 def _names(expression: ast.expr) -> set[str]:
     return {node.id for node in ast.walk(expression) if isinstance(node, ast.Name)}
+
+
+def _numbers(expression: ast.expr) -> set[str]:
+    """The names whose values a formula needs, more than their shapes."""
+    if isinstance(expression, ast.Attribute) and expression.attr in SIZES:
+        return set()
+    own = {expression.id} if isinstance(expression, ast.Name) else set()
+    return own.union(*map(_numbers, ast.iter_child_nodes(expression)))  # type: ignore[arg-type]
 
 
 # -- changes to an expression -------------------------------------------------------------------------------------
@@ -239,6 +265,30 @@ class _Constant(ast.NodeTransformer):
         return node.left if to_the_first else node
 
 
+class _WorkedOut(ast.NodeTransformer):
+    """Before numbers are put in: what only counts is counted, and of what is spread over a tensor the shape is said."""
+
+    def __init__(self, known: Mapping[str, Any]) -> None:
+        self.known = known
+
+    def visit_Call(self, node: ast.Call) -> ast.expr:
+        self.generic_visit(node)
+        match node:
+            case ast.Call(ast.Name("_count")):
+                return ast.Constant(_value(node, self.known))
+            case ast.Call(ast.Name("_kept")) if _fits(value := _value(node, self.known)):
+                return ast.Name(_number_text(value))
+            case ast.Call(ast.Name("spread"), [x, like]):
+                return ast.Call(node.func, [x, ast.Attribute(like, "shape")], [])
+        return node
+
+    def visit_Subscript(self, node: ast.Subscript) -> ast.expr:
+        match node.value:
+            case ast.Attribute(ast.Name(), "shape"):
+                return ast.Constant(_value(node, self.known))
+        return self.generic_visit(node)  # type: ignore[return-value]
+
+
 class _Renamed(ast.NodeTransformer):
     def __init__(self, names: Mapping[str, str]) -> None:
         self.names = names
@@ -259,7 +309,7 @@ class _PutIn(ast.NodeTransformer):
         return ast.Name(_number_text(self.given[node.id]))
 
     def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
-        if isinstance(node.value, ast.Name) and node.value.id in self.given and node.attr in ("shape", "ndim", "size"):
+        if isinstance(node.value, ast.Name) and node.value.id in self.given and node.attr in SIZES:
             return ast.Name(repr(_value(node, self.given)))
         return self.generic_visit(node)  # type: ignore[return-value]
 
@@ -268,7 +318,7 @@ def _number_text(value: Any) -> str:
     if isinstance(value, (np.ndarray, np.generic, Tensor, float)):
         words = entries(on_host(value))
         return f"({words})" if words.startswith("-") else words
-    return repr(value)
+    return setting(value)
 
 
 def _fits(value: Any) -> bool:

@@ -134,16 +134,16 @@ class Graph:
 def read(result: Tensor, names: dict[int, str] | None = None, gradients: dict[Tensor, Any] | None = None) -> Graph:
     """The graph behind `result`; `names` are those of variables, by the id of the tensor.
 
-    Unless they are known already, gradients are those of `result`, or what is in `.grad` if it is no single number.
+    Unless they are known already, gradients are those of `result`; if that is no single number, there are none.
     """
     tensors = behind(result)
     if gradients is None:
-        single = result.array.size == 1
-        gradients = gradients_of(result, tensors) if single else {x: x.grad for x in tensors}
-    used: set[str] = set()
+        gradients = gradients_of(result, tensors) if result.array.size == 1 else {}
+    used: dict[str, int] = {}
     nodes: dict[Tensor, Node] = {}
+    letters = _letters(tensors)
     for place, x in enumerate(tensors, 1):
-        name = x.name or (names or {}).get(id(x)) or (x.op.__name__ if x.op else "data")
+        name = x.name or (names or {}).get(id(x)) or (x.op.__name__ if x.op else letters.get(x, "data"))
         gradient = gradients.get(x)
         value = array_of(x.array)
         nodes[x] = Node(
@@ -161,6 +161,16 @@ def read(result: Tensor, names: dict[int, str] | None = None, gradients: dict[Te
 def inputs_of(x: Tensor) -> list[Tensor]:
     """The tensors from which x was computed."""
     return [y for y in x.inputs or () if isinstance(y, Tensor)]
+
+
+def _letters(tensors: list[Tensor]) -> dict[Tensor, str]:
+    """What the first op that uses a parameter calls it, such as w, where that is another letter than x, of inputs."""
+    found: dict[Tensor, str] = {}
+    for user in tensors:
+        for letter, x in zip(op_letters(user.op) if user.op else (), user.inputs or (), strict=False):
+            if isinstance(x, Parameter):
+                found.setdefault(x, "parameter" if letter == "x" else letter)
+    return found
 
 
 def array_of(value: Any) -> np.ndarray:
@@ -211,10 +221,13 @@ def behind(result: Tensor) -> list[Tensor]:
     return list(ordered)
 
 
-def _unused(name: str, used: set[str], ending: Callable[[int], str]) -> str:
-    """`name`, with the ending of a number behind it if it was used before."""
-    chosen = next(text for k in count(1) if (text := name if k == 1 else name + ending(k)) not in used)
-    used.add(chosen)
+def _unused(name: str, used: dict[str, int], ending: Callable[[int], str]) -> str:
+    """`name`, with the ending of a number behind it if it is among the `used`, which say how often each was."""
+    while (chosen := name + (ending(used[name] + 1) if name in used else "")) in used:
+        used[name] += 1
+    used[chosen] = 1
+    if chosen != name:
+        used[name] += 1
     return chosen
 
 
@@ -239,7 +252,7 @@ def _grouped(nodes: list[Node], found: list[Part]) -> Group:
 def _place_ops(ops: list[Node], root: Group, found: list[Part]) -> None:
     """The result of an op belongs to the innermost part during which it was made; `found` are in order of starts."""
     made: dict[Part, Group] = {}
-    used: set[str] = set()
+    used: dict[str, int] = {}
     waiting, around = iter([*found, None]), list[Part]()
     upcoming = next(waiting)
     for node in ops:

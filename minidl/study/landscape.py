@@ -17,8 +17,8 @@ import numpy as np
 from minidl import nn
 from minidl.autograd import no_grad
 from minidl.study import charts, landscape_page
-from minidl.study.measuring import Loss, bar, flat, loss_of, parts, untouched
-from minidl.study.table import Table
+from minidl.study.measuring import Loss, bar, cut, expect, flat, loss_of, untouched
+from minidl.study.table import Table, evenly
 from minidl.study.text import number, on_host
 
 if TYPE_CHECKING:
@@ -43,8 +43,8 @@ def landscape(
     `top_hessian_eigenvalues`, or the way to another network.
 
     The model keeps its training mode, draws the same random numbers at every place, and is left as it was.
-    ValueError for `points` that are not odd and from 3, for vectors of another length, and for directions or a path
-    that do not span the slice.
+    ValueError for a `span` of 0, for `points` that are not odd and from 3, for weights that are not finite, for vectors
+    of another length, and for directions or a path that do not span the slice.
 
     >>> from minidl import nn, study
     >>> model = nn.Linear(1, 1, bias=False)
@@ -58,11 +58,14 @@ def landscape(
        1     36
     the loss is 9 at the weights, and from 0 to 36 around them
     """
+    expect(nn.Module, model, "landscape")
+    if not 0 < span < np.inf:
+        raise ValueError(f"span must be above 0: how far to look in each direction; got {span}")
     if points < 3 or points % 2 == 0:
         raise ValueError(f"points must be odd and from 3, so that one of them is at the weights; got {points}")
     if dims not in (1, 2):
         raise ValueError(f"a landscape has 1 or 2 dims, got {dims}")
-    weights = flat(model.parameters())
+    weights = _finite("the weights", flat(model.parameters()))
     recorded = None if path is None else _vectors("the path", path, weights)
     if directions is not None:
         chosen = _vectors("the directions", directions, weights)
@@ -80,14 +83,14 @@ def landscape(
     def height(w: np.ndarray) -> float:
         with untouched(model), no_grad(), np.errstate(all="ignore"):
             params = list(model.parameters())
-            for p, part in zip(params, parts(w, params), strict=True):
+            for p, part in zip(params, cut(w, params), strict=True):
                 p.array[...] = part.array
             return loss_of(model, loss, batch).item()
 
     walk, ends = None, [(-span, span)] * len(chosen)
     if recorded is not None:
         walk = _walk(recorded - weights, chosen, np.array([height(w) for w in recorded]))
-        ends = [_ends(x) for x in walk.places.T]
+        ends = [_ends(x) if x.any() else (-span, span) for x in walk.places.T]
     axes = [_places(low, high, points) for low, high in ends]
     grid = np.stack(np.meshgrid(*axes), axis=-1)  # (points,) * dims + (dims,)
     spots = bar(grid.reshape(-1, len(chosen)), "landscape", progress)
@@ -168,8 +171,7 @@ class Landscape:
 
     def _seen(self) -> Table:
         """A table with few places of each coordinate, (0, 0) among them."""
-        few = [np.unique([*np.linspace(0, len(x) - 1, SHOWN).round(), np.flatnonzero(x == 0)[0]]).astype(int) for x in
-               self.axes]  # fmt: skip
+        few = [np.unique([*evenly(len(x), SHOWN), np.flatnonzero(x == 0)[0]]) for x in self.axes]
         a = self.axes[0][few[0]]
         if len(self.axes) == 1:
             return Table({"a": float(x), "loss": float(y)} for x, y in zip(a, self.losses[few[0]], strict=True))
@@ -202,6 +204,7 @@ class Landscape:
         if self.walk is not None:
             share = f"{self.walk.share:.1%} of its squared distances are in this slice"
             axes.set_title(f"loss along the path of training ({share})", fontsize=10)
+        drawn.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=9)
         return charts.save(drawn, path)
 
     def _draw_curve(self, axes: Axes) -> None:
@@ -211,22 +214,18 @@ class Landscape:
             axes.plot(self.walk.places[:, 0], self.walk.losses, ".-", color=RED, label="path, with its own losses")
         axes.plot(0, self.loss, "*", color="black", markersize=12, label="weights")
         axes.set(xlabel="a", ylabel="loss")
-        axes.legend(frameon=False)
         charts.tidy(axes)
 
     def _draw_map(self, axes: Axes) -> None:
         """Two dimensions: the loss from above."""
         levels, heights = self.levels(), np.ma.masked_invalid(self.losses)
-        shades = [f"{1 - 0.3 * i / len(levels):.3f}" for i in range(len(levels) + 1)]
-        axes.contourf(*self.axes, heights, levels, colors=shades, extend="both")
-        lines = axes.contour(*self.axes, heights, levels, colors="#6e7781", linewidths=0.6)
+        lines = charts.contours(axes, self.axes, heights, levels)
         axes.clabel(lines, levels[1::2], fmt="%.3g", fontsize=8, colors="#24292f")
         if self.walk is not None:
             axes.plot(*self.walk.places.T, ".-", color=RED, linewidth=1.6, label="path of training")
             axes.plot(*self.walk.places[0], "s", color=RED, markersize=8, markeredgecolor="white", label="its start")
         axes.plot(0, 0, "*", color="black", markersize=14, markeredgecolor="white", label="weights")
         axes.set(xlabel="a", ylabel="b")
-        axes.legend(loc="best", fontsize=9)
 
     def to_html(self, path: str | Path) -> None:
         """Write a page on which the landscape can be turned and read off; the file needs no network.
@@ -245,14 +244,22 @@ def _vectors(what: str, given: Sequence[Any], weights: np.ndarray) -> np.ndarray
             f"{what}: expected vectors of {weights.size} entries, one for each weight, as "
             f"nn.utils.parameters_to_vector(model.parameters()) gives them; got vectors of {came}"
         )
-    return np.array(vectors)
+    return _finite(what, np.array(vectors))
+
+
+def _finite(what: str, numbers: np.ndarray) -> np.ndarray:
+    """The numbers themselves; ValueError if there is nan or inf among them."""
+    if not np.isfinite(numbers).all():
+        raise ValueError(f"{what}: expected finite numbers, got nan or inf, to which steps that are too large lead")
+    return numbers
 
 
 def _walk(steps: np.ndarray, directions: np.ndarray, losses: np.ndarray) -> Walk:
     """The nearest places of a slice to weights that are `steps` (recorded, entries) away from its middle."""
     places = np.linalg.lstsq(directions.T, steps.T)[0].T
     missed = steps - places @ directions
-    return Walk(places, losses, 1 - float((missed**2).sum() / (steps**2).sum()))
+    whole = float((steps**2).sum())
+    return Walk(places, losses, 1 - float((missed**2).sum()) / whole if whole else 1.0)
 
 
 def _independent(directions: np.ndarray) -> bool:

@@ -1,7 +1,4 @@
-"""The page on which a landscape of the loss can be turned, and every height read off.
-
-Plotly draws it; its script is in the file, so that the page needs no network.
-"""
+"""The page on which a landscape of the loss can be turned, and every height read off; plotly draws it."""
 
 from __future__ import annotations
 
@@ -22,22 +19,17 @@ Trace = dict[str, Any]
 
 def write(landscape: Landscape, path: str | Path) -> None:
     """Write the page to the file `path`; ImportError without plotly."""
-    try:
-        from plotly.graph_objects import Figure
-    except ImportError:
-        raise ImportError('the page of a landscape needs plotly: pip install "minidl[study]"') from None
     levels = landscape.levels()
     scale: dict[str, Any] = {"type": "log" if _grows(levels) else "linear", "title": {"text": "loss"}}
     scale |= {"tickvals": levels[::3].tolist(), "ticktext": [f"{level:.2g}" for level in levels[::3]]}
     a, b = ({"title": {"text": name}} for name in "ab")
-    layout: dict[str, Any] = {"template": "plotly_white", "height": 700, "margin": {"t": 40}, "legend": {"x": 0}}
+    layout: dict[str, Any] = {"template": "plotly_white", "height": 700, "margin": {"t": 60}}
+    layout["legend"] = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}
     if len(landscape.axes) == 1:
         layout |= {"xaxis": a, "yaxis": scale}
     else:
         layout["scene"] = {"xaxis": a, "yaxis": b, "zaxis": scale, "aspectmode": "cube", "camera": CAMERA}
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    figure = Figure(data=_traces(landscape), layout=layout)
-    figure.write_html(path, include_plotlyjs=True, config={"displaylogo": False, "responsive": True})
+    charts.save_page(path, _traces(landscape), layout)
 
 
 def _grows(levels: np.ndarray) -> bool:

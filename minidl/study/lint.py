@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from functools import wraps
+from threading import get_ident
 from types import TracebackType
 from typing import Any, NamedTuple
 
 from minidl.autograd import Tensor, engine, gradients
 from minidl.nn import Module
 from minidl.optim import Optimizer
+from minidl.study import lint_losses
 from minidl.study import lint_rules as rules
-from minidl.study.lint_watches import Activity, Evaluations, Look, Loop, Losses, user_line
+from minidl.study.calls import replace, replace_steps
+from minidl.study.lint_watches import Activity, Evaluations, Look, Loop, Losses, Numbers, user_line
 
 
 class LintWarning(UserWarning):
@@ -52,8 +55,9 @@ class lint:
     they are not used.  A warning is a `LintWarning` and says what was expected, what came and what to do; `findings`
     keeps them, and `print` shows them.  An error that comes from the labels of a loss is explained by a warning, too.
 
-    The loop computes the same numbers to the bit, in up to twice the time, and nothing is left behind afterwards, nor
-    does it cost anything then.  Learning rates are judged by weights of modules only.
+    The loop computes the same numbers to the bit, in about twice the time where steps are small, and nothing is left
+    behind afterwards, nor does it cost anything then.  Learning rates are judged by weights of modules only.  What
+    other threads do is not looked at.  RuntimeError for a block inside a block of the same `lint`.
 
     >>> import minidl, warnings
     >>> from minidl import nn, optim, study
@@ -83,24 +87,20 @@ class lint:
     # -- attaching
 
     def __enter__(self) -> lint:
+        if self._on:
+            raise RuntimeError("this lint is watching already: give the inner block one of its own, study.lint()")
         self._watches, self._next, self._on = _Watches(self._look, self._watched), engine.watch, True
-        with ExitStack() as exits:
-
-            def put(owner: Any, name: str, new: Any) -> None:
-                exits.callback(setattr, owner, name, vars(owner)[name])
-                setattr(owner, name, new)
-
-            put(engine, "watch", self)
-            put(gradients, "run_backward", self._by_way_of(self._backward, gradients.run_backward))
-            put(Module, "__call__", self._by_way_of(self._call, Module.__call__))
-            for kind in _kinds(Optimizer):
-                if "step" in vars(kind):
-                    put(kind, "step", self._by_way_of(self._step, vars(kind)["step"]))
-            self._exits = exits.pop_all()
+        self._thread = get_ident()
+        with ExitStack() as undo:
+            replace(undo, engine, "watch", self)
+            replace(undo, gradients, "run_backward", self._by_way_of(self._backward, gradients.run_backward))
+            replace(undo, Module, "__call__", self._by_way_of(self._call, Module.__call__))
+            replace_steps(undo, lambda step: self._by_way_of(self._step, step))
+            self._undo = undo.pop_all()
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, traceback: TracebackType | None) -> None:
-        self._exits.close()
+        self._undo.close()
         watches, self._on = self._watches, False
         del self._watches  # which keeps gradients alive
         if error is None:
@@ -115,15 +115,16 @@ class lint:
 
         @wraps(original)
         def watched(*inputs: Any, **options: Any) -> Any:
-            return see(original, *inputs, **options) if self._on else original(*inputs, **options)
+            watching = self._on and get_ident() == self._thread
+            return see(original, *inputs, **options) if watching else original(*inputs, **options)
 
         return watched
 
     def _look(self, event: Any) -> None:
         """Show something that happened to the checks of its kind, but for those that have found something."""
-        known = {finding.check for finding in self.findings}
         for check in rules.CHECKS[type(event)]:
-            if check.name not in known and (came := check.find(event)):
+            known = {finding.check for finding in self.findings}
+            if not known & {check.name, *rules.CAUSES.get(check.name, ())} and (came := check.find(event)):
                 place = event.place if hasattr(event, "place") else user_line(sys._getframe())
                 self.findings.append(finding := Finding(check.name, check.expected, came, check.do, place))
                 warnings.warn_explicit(finding.message, LintWarning, *place)
@@ -135,6 +136,8 @@ class lint:
         if watches.depth == 0:
             watches.loop.models.setdefault(module)
             watches.evaluations.begin()
+            watches.outermost = module
+        watches.loop.layers.setdefault(watches.outermost, {}).setdefault(module)
         watches.evaluations.layer(module)
         watches.depth += 1
         try:
@@ -143,6 +146,7 @@ class lint:
             watches.depth -= 1
         if watches.depth == 0:
             watches.evaluations.returned(output)
+            watches.numbers.seen((*inputs, *options.values()), output)
         return output
 
     def _backward(self, original: Callable[..., Any], roots: Any, *given: Any, **options: Any) -> Any:
@@ -164,21 +168,25 @@ class lint:
         """The engine shows the result of an op."""
         if self._next is not None:
             self._next.result(name, result, inputs, settings)
+        if get_ident() != self._thread:
+            return
         self._watches.losses.op(result)
         self._watches.evaluations.op(result, inputs)
         if result.tracked:
             self._watches.activity.op(name, result)
             if name == "subtract" and all(isinstance(x, Tensor) for x in inputs):
-                self._look(rules.Difference(inputs[0], inputs[1], result))
+                self._look(lint_losses.Difference(inputs[0], inputs[1], result))
 
     def rules(self, node: Tensor, found: Iterable[Any]) -> Iterable[Any]:
         """The engine asks for the rules of an op: they stay what they are."""
         return found if self._next is None else self._next.rules(node, found)
 
     def received(self, x: Tensor, gx: Any, total: Any) -> None:
-        """The engine shows a gradient on its way, which is of no interest."""
+        """The engine shows a gradient on its way."""
         if self._next is not None:
             self._next.received(x, gx, total)
+        if x.op is None and get_ident() == self._thread:
+            self._watches.loop.arrives(x)
 
 
 class _Watches:
@@ -187,14 +195,9 @@ class _Watches:
     def __init__(self, look: Look, watched: tuple[Module | Optimizer, ...]) -> None:
         models = [x for x in watched if isinstance(x, Module)]
         self.depth = 0  # of the modules that are running
+        self.outermost: Module | None = None  # of these
+        self.numbers = Numbers(look)
         self.loop = Loop(look, models, [x for x in watched if isinstance(x, Optimizer)])
         self.losses = Losses(look)
         self.evaluations = Evaluations(look)
         self.activity = Activity(look, self.loop.name)
-
-
-def _kinds(kind: Any) -> Iterator[Any]:
-    """A class and all below it."""
-    yield kind
-    for child in kind.__subclasses__():
-        yield from _kinds(child)

@@ -6,9 +6,10 @@ Each class here follows one thing, and hands what happened to `look`, which show
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,14 +25,15 @@ from minidl.autograd import Tensor, is_grad_enabled
 from minidl.backend import Array, array_module
 from minidl.nn import Module
 from minidl.optim import Optimizer
+from minidl.study import lint_losses
 from minidl.study import lint_rules as rules
-from minidl.study.flow import FEW
+from minidl.study.flow import FEW, dead
 
 SETTLED = 20  # steps of an optimizer, after which all that it was given should have had a gradient
 DEEP = 6  # calls: a loss function calls another, that an operator, and that an op
 DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
-NOT_THE_USERS = (str(Path(__file__).parents[1]), contextlib.__file__)  # files
+NOT_THE_USERS = (f"{Path(__file__).parents[1]}{os.sep}", contextlib.__file__)  # files
 
 Look = Callable[[Any], None]
 
@@ -51,9 +53,9 @@ class Losses:
 
     def __init__(self, look: Look) -> None:
         self._look = look
-        self._call: rules.Loss | None = None  # the latest, which may not be over
+        self._call: lint_losses.Loss | None = None  # the latest, which may not be over
         self._lines = set[tuple[str, int]]()  # on which there was one
-        self._first: list[rules.FirstLoss] = []  # since the last step, of a line that had none before
+        self._first: list[lint_losses.FirstLoss] = []  # since the last step, of a line that had none before
 
     def op(self, result: Tensor) -> None:
         """If a loss function runs, note what it was given, and that it computed `result`."""
@@ -61,7 +63,7 @@ class Losses:
         for _ in range(DEEP):
             if frame is None:
                 return
-            if name := rules.LOSSES.get(frame.f_code):
+            if name := lint_losses.LOSSES.get(frame.f_code):
                 break
             frame = frame.f_back
         else:
@@ -81,7 +83,7 @@ class Losses:
             self._lines.add(call.place)
             count = max(1, call.target.numel()) if call.given["reduction"] == "sum" else 1
             value = float(call.result.array.mean()) / count
-            self._first.append(rules.FirstLoss(call.name, value, call.classes, call.place))
+            self._first.append(lint_losses.FirstLoss(call.name, value, call.classes, call.place))
 
     def step(self, first: bool) -> None:
         """An optimizer took a step, its first perhaps."""
@@ -94,15 +96,15 @@ class Losses:
         """An error came from where `traceback` says: what was given to a loss function may be the reason."""
         while traceback is not None:
             frame, traceback = traceback.tb_frame, traceback.tb_next
-            if name := rules.LOSSES.get(frame.f_code):
+            if name := lint_losses.LOSSES.get(frame.f_code):
                 call = _call(name, frame)
                 if isinstance(call.scores, Tensor) and isinstance(call.target, Tensor) and call.scores.ndim:
                     self._look(call)
 
 
-def _call(name: str, frame: FrameType) -> rules.Loss:
-    given = {argument: frame.f_locals.get(argument) for argument in rules.ARGUMENTS}
-    return rules.Loss(name, given, user_line(frame))
+def _call(name: str, frame: FrameType) -> lint_losses.Loss:
+    given = {argument: frame.f_locals.get(argument) for argument in lint_losses.ARGUMENTS}
+    return lint_losses.Loss(name, given, user_line(frame))
 
 
 class Activity:
@@ -115,15 +117,14 @@ class Activity:
     def op(self, name: str, result: Tensor) -> None:
         if name != "relu" or result.ndim < 2 or len(result) < FEW or (weight := _weight_behind(result)) is None:
             return
-        examples = (0, *range(2, result.ndim)) if result.ndim != 3 else (0, 1)  # (N, units), (N, L, units), (N, C, ...)
-        units = (result.array > 0).any(axis=examples)
+        units = ~dead(result.array, weight.array)
         seen = self._seen.setdefault(weight, [])
         if seen and seen[0].shape != units.shape:
             seen.clear()
         seen.append(units)
         if len(seen) == rules.WINDOW:
-            dead = 1 - float(array_module(units).stack(seen).any(axis=0).mean())
-            self._look(rules.Units(self._name(weight), dead))
+            alive = float(array_module(units).stack(seen).any(axis=0).mean())
+            self._look(rules.Units(self._name(weight), 1 - alive, not weight.array.any()))
             seen.clear()
 
 
@@ -137,6 +138,25 @@ def _weight_behind(x: Tensor) -> Tensor | None:
             return leaves[0]
         x = tensors[0]
     return None
+
+
+class Numbers:
+    """Whether what models are given are numbers; it is looked at where what they answer is none."""
+
+    def __init__(self, look: Look) -> None:
+        self._look = look
+
+    def seen(self, inputs: Iterable[Any], output: Any) -> None:
+        """A model was called, and has answered."""
+        if _nans(output):
+            counts = [(_nans(x), x.numel()) for x in inputs if isinstance(x, Tensor)]
+            nans, entries = (sum(column) for column in zip(*counts, strict=True)) if counts else (0, 0)
+            if nans:
+                self._look(rules.Inputs(nans, entries))
+
+
+def _nans(x: Any) -> int:
+    return int((x.array != x.array).sum()) if isinstance(x, Tensor) and x.array.dtype.kind == "f" else 0
 
 
 class Evaluations:
@@ -200,6 +220,7 @@ class Progress:
     lr: float = 0.0
     sizes: dict[Tensor, float] = field(default_factory=dict)  # of the weights before the first
     ratios: list[float] = field(default_factory=list)  # of each step to these
+    passes: int = 0  # backward passes before the last
 
 
 class Loop:
@@ -208,8 +229,12 @@ class Loop:
     def __init__(self, look: Look, models: Sequence[Module], optimizers: Sequence[Optimizer]) -> None:
         self._look, self._given = look, models
         self.models = dict.fromkeys(models)
+        self.layers: dict[Module | None, dict[Module, None]] = {}  # what runs in each model
         self.stepping = False
+        self._passes = 0  # backward passes so far
+        self._arrived: dict[int, int] = {}  # by the id of a leaf, the latest of them that reached it
         self._optimizers = {optimizer: Progress() for optimizer in optimizers}
+        self._before: dict[Tensor, Tensor | None] = {}  # the backward pass that runs: gradients of leaves it reaches
         self._reached: dict[Tensor, None] = {}  # parameters that had a gradient
         self._used: dict[Tensor, tuple[Tensor, Any]] = {}  # the gradient that the last step used, and its version
         self._added: dict[Tensor, Tensor] = {}  # the sum of that one and later ones
@@ -229,10 +254,12 @@ class Loop:
     @contextmanager
     def backward(self, roots: Sequence[Tensor]) -> Iterator[None]:
         """A backward pass, around it."""
-        models = [p for model in self.models for p in model.parameters()]
-        known = dict.fromkeys(models + [p for optimizer in self._optimizers for p in learned(optimizer)])
-        before = {p: p.grad for p in known}
-        yield
+        self._passes += 1
+        around, self._before = self._before, {}
+        try:
+            yield
+        finally:
+            before, self._before = self._before, around
         reached = [p for p, grad in before.items() if p.grad is not grad and p.grad is not None]
         self._reached.update(dict.fromkeys(reached))
         for p in reached:
@@ -241,7 +268,13 @@ class Loop:
                 self._added[p] = total
         layers = [p for p in reached if isinstance(p, nn.Parameter)]
         if len(roots) == 1 and roots[0].numel() == 1 and layers and not self.stepping:  # in a step, lines are searched
-            self._descend((user_line(sys._getframe()), id(layers[0])), roots[0].item())
+            self._descend((user_line(sys._getframe()), id(layers[-1])), roots[0].item())
+
+    def arrives(self, leaf: Tensor) -> None:
+        """A gradient is on its way to a leaf, and was not added to its `.grad` yet."""
+        self._arrived[id(leaf)] = self._passes
+        if isinstance(leaf, nn.Parameter) or leaf in self._used:
+            self._before.setdefault(leaf, leaf.grad)
 
     def _is_old(self, p: Tensor, grad: Tensor) -> bool:
         """Whether a step has used this gradient, or a part of it."""
@@ -264,6 +297,8 @@ class Loop:
     @contextmanager
     def step(self, optimizer: Optimizer) -> Iterator[None]:
         """A step of an optimizer, around it."""
+        if optimizer not in self._optimizers:
+            self._judge_newcomer(optimizer)
         progress = self._optimizers.setdefault(optimizer, Progress())
         weights = _matrices(optimizer) if len(progress.ratios) < rules.WINDOW else {}
         self.stepping = True
@@ -272,13 +307,25 @@ class Loop:
         finally:
             self.stepping = False
         progress.steps += 1
-        self._judge_gradients(learned(optimizer))
+        self._judge_gradients(learned(optimizer), progress)
         if weights:
             self._judge_rate(optimizer, progress, weights)
         if progress.steps == SETTLED:
             self.judge_parameters(SETTLED)
 
-    def _judge_gradients(self, params: Sequence[Tensor]) -> None:
+    def _judge_newcomer(self, optimizer: Optimizer) -> None:
+        """Whether it takes the place of others that were as it is, and were left after a single step."""
+        alike = [
+            other for other, progress in self._optimizers.items()
+            if progress.steps == 1 and type(other) is type(optimizer) and _settings(other) == _settings(optimizer)
+        ]  # fmt: skip
+        if len(alike) > 1:
+            self._look(rules.Renewed(type(optimizer).__name__))
+
+    def _judge_gradients(self, params: Sequence[Tensor], progress: Progress) -> None:
+        arrived = any(self._arrived.get(id(p), 0) > progress.passes for p in params)
+        elsewhere = self._passes > progress.passes and not arrived
+        progress.passes = self._passes
         grads = {p: p.grad for p in params if p.grad is not None}
         self._reached.update(dict.fromkeys(grads))
         added = [self.name(p) for p, grad in grads.items() if self._added.pop(p, None) is grad]
@@ -286,7 +333,7 @@ class Loop:
         self._used.update({p: (grad, _version(grad)) for p, grad in grads.items()})
         asleep = [model for model in self.models if not model.training]
         evaluating = [type(model).__name__ for model in asleep if any(p in grads for p in model.parameters())]
-        self._look(rules.Step(added, len(grads), fresh, evaluating))
+        self._look(rules.Step(added, len(grads), fresh, evaluating, elsewhere))
 
     def _judge_rate(self, optimizer: Optimizer, progress: Progress, before: dict[Tensor, Array]) -> None:
         lr = float(optimizer.param_groups[0].get("lr", 0))
@@ -312,7 +359,18 @@ class Loop:
         if len(unreached) == len(mine):  # no backward pass at all is another mistake
             unreached = []
         forgotten = [p for p in theirs if p not in anyones] if ripe else []
-        self._look(rules.Parameters(*([self.name(p) for p in params] for params in (unreached, forgotten))))
+        hidden = self._hidden(learning, anyones)
+        self._look(rules.Parameters([*map(self.name, unreached)], [*map(self.name, forgotten)], hidden))
+
+    def _hidden(self, models: Sequence[Module], known: Collection[Tensor]) -> list[str]:
+        """The layers that got gradients while one of the models ran, but are neither in it nor in an optimizer."""
+        strays = dict.fromkeys(layer for model in models for layer in self.layers.get(model, ())
+                               if layer not in dict.fromkeys(model.modules()))  # fmt: skip
+        own = [(layer, list(layer.parameters(recurse=False))) for layer in strays]
+        return [
+            f"{type(layer).__name__} with {' and '.join(str(p.shape) for p in params)}"
+            for layer, params in own if any(p in self._reached and p not in known for p in params)
+        ]  # fmt: skip
 
 
 def learned(optimizer: Optimizer) -> list[Tensor]:
@@ -327,12 +385,16 @@ def _matrices(optimizer: Optimizer) -> dict[Tensor, Array]:
     return {p: p.array.copy() for p in learned(optimizer) if isinstance(p, nn.Parameter) and p.ndim > 1}
 
 
+def _settings(optimizer: Optimizer) -> list[tuple[Any, ...]]:
+    """What tells optimizers of one class apart."""
+    return [(group.get("lr"), *map(id, group["params"])) for group in optimizer.param_groups]
+
+
 def _version(grad: Tensor) -> Any:
     """When it was last written to."""
     return None if grad.version is None else grad.version[0]
 
 
 def _norm(array: Array) -> float:
-    xp = array_module(array)
     with np.errstate(all="ignore"):  # weights that are not finite are found by their loss
-        return float(xp.sqrt(xp.square(array).sum()))
+        return float(array_module(array).linalg.norm(array))

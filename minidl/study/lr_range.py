@@ -18,7 +18,7 @@ from minidl import backend, nn
 from minidl.autograd import Tensor, enable_grad
 from minidl.optim import Optimizer
 from minidl.study import charts
-from minidl.study.measuring import Loss, bar, loss_of, untouched
+from minidl.study.measuring import Loss, bar, expect, loss_of, untouched
 from minidl.study.table import Table
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def lr_range_test(
     early where the loss flies off.  What steps is a copy of the optimizer; the model and the random numbers, too, are
     left as they were.
 
-    ValueError for rates that do not grow, fewer than 10 steps, or no batches.
+    ValueError for rates that do not grow, fewer than 10 steps, no batches, or the optimizer of another model.
 
     >>> import minidl
     >>> from minidl import nn, optim, study
@@ -52,6 +52,8 @@ def lr_range_test(
     >>> 0.002 < test.suggestion < 0.1 < test.lowest  # above 2 / 20, where the curvature is 20, the steps diverge
     True
     """
+    expect(nn.Module, model, "lr_range_test")
+    expect(Optimizer, optimizer, "lr_range_test")
     if not 0 < low < high:
         raise ValueError(f"the rates must grow, 0 < low < high, got low={low} and high={high}")
     if steps < 2 * RECENT:
@@ -78,6 +80,10 @@ def _step(optimizer: Optimizer, model: nn.Module, loss: Loss, batch: Any) -> flo
         optimizer.zero_grad()
         value = loss_of(model, loss, batch)
         value.backward(inputs=wanted)
+        if all(p.grad is None for p in wanted):
+            raise ValueError(
+                "the loss does not depend on the parameters of this optimizer: is it that of another model, or frozen?"
+            )
         return value
 
     with enable_grad(), np.errstate(all="ignore"):
@@ -123,7 +129,7 @@ class RangeTest:
     `lowest` is the rate at which the smooth loss is lowest, `steepest` that at which it falls fastest before, and
     `suggestion` the smaller one of that and a tenth of the lowest, the two that are usually taken: where the loss is
     lowest, it is about to rise, because a rate does its damage some steps before one sees it.  `verdict` says in words
-    what was seen, and what to do where that is too little.
+    what was seen, and what to do where that is too little; where nothing was learnt at all, the suggestion is nan.
     """
 
     def __init__(self, rates: np.ndarray, losses: np.ndarray, width: int, ended: bool) -> None:
@@ -134,11 +140,17 @@ class RangeTest:
         self.lowest = float(rates[self._best])
         self.steepest = float(rates[int(np.argmin(slopes[: self._best + 1]))])
         self.suggestion = float(f"{min(self.steepest, self.lowest / SAFETY):.2g}")
+        if not np.isfinite(losses[0]) or (losses == losses[0]).all():
+            self.suggestion = float("nan")
 
     @property
     def verdict(self) -> str:
         """One sentence on the test."""
         first, last = (f"{rate:.2g}" for rate in self.rates[[0, -1]])
+        if not np.isfinite(self.losses[0]):
+            return f"the loss is {self.losses[0]:g} before the first step: look for nan or inf in inputs and weights"
+        if (self.losses == self.losses[0]).all():
+            return "the loss never changed: the weights do not move, or what they do has no effect; are gradients 0?"
         if self._best == 0:
             return f"the loss never fell: test lower rates, below {first}, or look for what else is wrong"
         if not self.ended and self._best >= len(self.rates) - RECENT:
@@ -152,10 +164,7 @@ class RangeTest:
         return Table({"lr": float(rate), "loss": float(loss), "smooth": float(mean)} for rate, loss, mean in columns)
 
     def __repr__(self) -> str:
-        rows = self.table()
-        shown = np.unique(np.linspace(0, len(rows) - 1, min(len(rows), SHOWN)).round())
-        few = Table(rows[int(i)] for i in shown)
-        return f"{few}\n{self.verdict}\nsuggested learning rate: {self.suggestion:.2g}"
+        return f"{self.table().some(SHOWN)}\n{self.verdict}\nsuggested learning rate: {self.suggestion:.2g}"
 
     def plot(self, path: str | Path | None = None) -> Figure:
         """The loss over the learning rate, with the rates that are named; saved, if `path` names a file.
@@ -169,9 +178,11 @@ class RangeTest:
         axes.plot(self.rates, self.smooth, color=blue, linewidth=2, label="smoothed")
         for name, rate, color, dash in (("lowest", self.lowest, red, ":"), ("suggested", self.suggestion, green, "--")):
             axes.axvline(rate, color=color, linestyle=dash, linewidth=2, label=f"{name}: {rate:.2g}")
-        low, high = np.nanmin(self.losses, initial=self.smooth[0]), self.smooth[0]
-        edge = 0.6 * (high - low) or 1.0  # what flies off leaves the picture
-        axes.set(xscale="log", xlabel="learning rate", ylabel="loss", ylim=(low - edge / 4, high + edge))
+        axes.set(xscale="log", xlabel="learning rate", ylabel="loss")
+        if np.isfinite(self.losses[0]):
+            low, high = np.nanmin(self.losses, initial=self.smooth[0]), self.smooth[0]
+            edge = 0.6 * (high - low) or 1.0  # what flies off leaves the picture
+            axes.set_ylim(low - edge / 4, high + edge)
         axes.legend(frameon=False)
         charts.tidy(axes)
         return charts.save(drawn, path)

@@ -20,6 +20,18 @@ Item = TypeVar("Item")
 Loss = Callable[..., Tensor]  # loss(model(inputs), targets) on a batch (inputs, targets); loss(model) without one
 
 
+def expect(kind: type, value: Any, what: str) -> None:
+    """TypeError if a value is not of that kind.
+
+    >>> expect(nn.Module, None, "gradient_flow")
+    Traceback (most recent call last):
+    TypeError: gradient_flow: expected a Module, got NoneType
+    """
+    if not isinstance(value, kind):
+        article = "an" if kind.__name__[0] in "AEIO" else "a"
+        raise TypeError(f"{what}: expected {article} {kind.__name__}, got {type(value).__name__}")
+
+
 @contextmanager
 def untouched(
     model: nn.Module, also: Iterable[Tensor] = (), generators: Iterable[Generator] = ()
@@ -74,7 +86,7 @@ def flat(tensors: Iterable[Tensor]) -> np.ndarray:
     return np.concatenate([on_host(x).astype(np.float64).ravel() for x in tensors])
 
 
-def parts(vector: np.ndarray, like: Iterable[Tensor]) -> list[Tensor]:
+def cut(vector: np.ndarray, like: Iterable[Tensor]) -> list[Tensor]:
     """A vector cut into tensors of the shapes, dtypes and devices of those in `like`: the opposite of `flat`."""
     like = list(like)
     ends = np.cumsum([x.numel() for x in like])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from html import escape
 from itertools import product
@@ -17,13 +18,14 @@ from minidl.study import picture
 from minidl.study.arrange import Size, arranged
 from minidl.study.boxes import Box
 from minidl.study.graph import Graph, Group, Node
-from minidl.study.text import brief, table
+from minidl.study.text import brief, named_lines
 from minidl.study.words import in_words
 
 if TYPE_CHECKING:
     from minidl.study.backward import Share, Step
 
 MOST_VIEWS = 100
+MOST_BOXES = 500  # in a picture that somebody wants to see whole
 Open = frozenset[Group]
 
 
@@ -54,9 +56,7 @@ def page(graph: Graph, contents: Mapping[Any, Box], start: set[Group], steps: Se
         "FONT": picture.FONT, "SVG": svg, "DATA": json.dumps(data, separators=(",", ":")).replace("<", "\\u003c"),
     }  # fmt: skip
     text = Path(__file__).with_name("page.html").read_text(encoding="utf-8")
-    for word, value in words.items():
-        text = text.replace(word, value)
-    return text
+    return re.sub("|".join(words), lambda found: words[found[0]], text)  # at once: a tensor may be called DATA
 
 
 # -- arrangements -------------------------------------------------------------------------------------------------
@@ -69,7 +69,7 @@ def _choices(graph: Graph, start: set[Group]) -> list[Open]:
         return [frozenset(start), *_combinations(graph.root)]
     ways = [frozenset(group.path[1:]) for group in groups]
     ways.sort(key=len)
-    every = [frozenset(groups)] if len(graph.nodes) <= MOST_VIEWS else []
+    every = [frozenset(groups)] if len(graph.nodes) <= MOST_BOXES else []
     return [frozenset(start), frozenset(), *every, *ways[:MOST_VIEWS]]
 
 
@@ -125,7 +125,7 @@ def _times(graph: Graph, steps: Sequence[Step]) -> dict[str, Any]:
 
 
 def _gradient_lines(node: Node, total: Any) -> list[str]:
-    return [line for name, line in table(value=node.value, gradient=total) if name == "gradient"]
+    return [line for name, line in named_lines(value=node.value, gradient=total) if name == "gradient"]
 
 
 def _steps(graph: Graph, steps: Sequence[Step]) -> list[dict[str, Any]]:
@@ -139,6 +139,7 @@ def _steps(graph: Graph, steps: Sequence[Step]) -> list[dict[str, Any]]:
     for number, step in enumerate(steps, 1):
         html = _phase("backward", number, len(steps)) + _heading(step.node) + f"<p>{escape(in_words(step.node.op))}</p>"
         html += _rows([("upstream", brief(step.upstream))]) + "".join(map(_share, step.shares))
+        html += _rows([pair for share in step.shares for pair in share.formula.meanings.items()])
         found.append({"node": step.node.key, "inputs": [share.node.key for share in step.shares], "html": html})
     return found
 

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from minidl.autograd.tensor import Tensor, next_order
 from minidl.nn import Module
+from minidl.study.measuring import expect
 
 
 class Part(NamedTuple):
@@ -24,13 +25,14 @@ class Part(NamedTuple):
     start: int
     end: int
     given: frozenset[int]  # the ids of the tensors that it was given
+    result: int = 0  # the order of the first tensor that a module returned
 
 
 parts: deque[Part] = deque(maxlen=100_000)  # the latest: words and numbers, which keep no tensor alive
 
 
 @contextmanager
-def part(name: str, kind: str = "", given: tuple[Any, ...] = ()) -> Iterator[None]:
+def part(name: str, kind: str = "", given: tuple[Any, ...] = ()) -> Iterator[list[Any]]:
     """Give the operations of a `with` block a name, under which pictures of the graph group them.
 
     >>> import minidl
@@ -39,12 +41,13 @@ def part(name: str, kind: str = "", given: tuple[Any, ...] = ()) -> Iterator[Non
     >>> with study.part("square"):
     ...     y = x * x
     """
-    start = next_order()
+    start, returned = next_order(), list[Any]()
     try:
-        yield
+        yield returned
     finally:
         tensors = frozenset(id(x) for x in given if isinstance(x, Tensor))
-        parts.append(Part(name, kind, start, next_order(), tensors))
+        result = next((x.order for x in returned if isinstance(x, Tensor)), 0)
+        parts.append(Part(name, kind, start, next_order(), tensors, result))
 
 
 @contextmanager
@@ -61,6 +64,7 @@ def record(model: Module) -> Iterator[None]:
     >>> [group.title for group in study.draw_graph(y).graph.root.groups()]
     ['Sequential', '0 (Linear)']
     """
+    expect(Module, model, "record")
     for path, parameter in model.named_parameters():
         parameter.name = parameter.name or path
     called = [(path, module) for path, module in model.named_modules() if hasattr(module, "forward")]  # lists are not
@@ -77,5 +81,7 @@ def record(model: Module) -> Iterator[None]:
 
 
 def _run(forward: Callable[..., Any], path: str, kind: str, *inputs: Any, **options: Any) -> Any:
-    with part(path, kind, (*inputs, *options.values())):
-        return forward(*inputs, **options)
+    with part(path, kind, (*inputs, *options.values())) as returned:
+        output = forward(*inputs, **options)
+        returned += output if isinstance(output, (tuple, list)) else [output]
+        return output

@@ -29,7 +29,7 @@ COLORS = {
     "op": ("#ffffff", "#57606a"), "parameter": ("#fdf0d0", "#e69f00"), "leaf": ("#fdf0d0", "#e69f00"),
     "data": ("#e3f1fb", "#56b4e9"), "result": ("#fbe6ef", "#cc79a7"), "group": ("#e9ecef", "#57606a"),
 }  # fmt: skip
-TEXT = {"title": "#000000", "note": "#57606a", "": "#000000", "value": "#0b4f8a", "gradient": "#a33b00"}
+TEXT = {"title": "#000000", "note": "#57606a", "value": "#0b4f8a", "gradient": "#a33b00"}
 WIRE, FRAME = "#8c959f", "#b6bec7"
 FONT = "DejaVu Sans Mono, Menlo, Consolas, Liberation Mono, monospace"
 

@@ -11,7 +11,6 @@ import tracemalloc
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from functools import partial, wraps
-from threading import get_ident
 from time import perf_counter
 from types import FunctionType
 from typing import Any, NamedTuple, Self
@@ -24,7 +23,7 @@ from minidl.backend import array_module
 from minidl.nn import Module
 from minidl.ops.elementwise import add
 from minidl.optim import Optimizer
-from minidl.study.calls import Calls, titles
+from minidl.study.calls import Calls, replace, replace_steps, titles
 from minidl.study.profiles import Entry, Profile
 
 Key = tuple[tuple[Module, ...], str, str]
@@ -67,14 +66,15 @@ def profile(step: Callable[[], Any], runs: int = 20) -> Profile:
     if runs < 1:
         raise ValueError(f"profile: expected at least one run, got runs={runs}")
     step()
+    ops = _ops()
     plain, measured = list[float](), list[tuple[float, list[Found]]]()
     for _ in range((runs + 1) // 2):
         plain += [_seconds(step), _seconds(step)]
-        with Meter() as meter:
+        with Meter(ops) as meter:
             for _ in range(2):  # the second is the faster: Python has adapted itself to what was wrapped
                 meter.found = []
                 measured.append((_seconds(step), meter.found))
-    with MemoryMeter() as memory:
+    with MemoryMeter(ops) as memory:
         step()
     times = [_sums(found) for _, found in measured]
     between = min(seconds - sum(one.amount for one in found) for seconds, found in measured)
@@ -101,8 +101,8 @@ def _entries(times: list[dict[Key, Found]], memory: dict[Key, Found]) -> list[En
     """The shortest times of several runs, with the bytes of another."""
     names, entries = _Names(), list[Entry]()
     for key in dict.fromkeys(key for run in times for key in run):
-        runs, in_bytes = [run[key] for run in times if key in run], memory.get(key)
-        kept, peak = (int(in_bytes.amount), in_bytes.peak) if in_bytes else (0, 0)
+        runs, size = [run[key] for run in times if key in run], memory.get(key)
+        kept, peak = (int(size.amount), size.peak) if size else (0, 0)
         seconds = min(run.amount for run in runs)
         entries.append(Entry(names.of(key[0]), key[1], key[2], runs[0].calls, seconds, kept, peak))
     return entries
@@ -129,32 +129,28 @@ class _Names:
 
 
 class Meter:
-    """Measures what runs meanwhile; an op that another op or a rule calls counts as a part of that."""
+    """Measures what runs meanwhile, the `ops` above all; one that another or a rule calls counts as a part of that."""
 
-    def __init__(self) -> None:
+    def __init__(self, ops: list[Any]) -> None:
+        self.ops = ops
         self.found = list[Found]()
         self.inside = False  # an op or a rule
         self.spent = 0.0  # by all that was found so far
-        self.calls, self.thread = Calls(), get_ident()
-        self.around = ExitStack()
+        self.calls = Calls()
 
     def __enter__(self) -> Self:
-        self.around.enter_context(self.calls)
-        self._replace(engine, "watch", lambda _: self)
-        for call in _ops():
-            self._replace(call.__closure__[call.__code__.co_freevars.index("function")], "cell_contents", self._op)
-        for kind in _kinds(Optimizer):
-            if "step" in vars(kind):
-                self._replace(kind, "step", self._optimizer)
+        with ExitStack() as undo:  # also where it cannot be entered
+            undo.enter_context(self.calls)
+            replace(undo, engine, "watch", self)
+            for call in self.ops:
+                cell = call.__closure__[call.__code__.co_freevars.index("function")]
+                replace(undo, cell, "cell_contents", self._op(cell.cell_contents))
+            replace_steps(undo, self._optimizer)
+            self.undo = undo.pop_all()
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.around.close()
-
-    def _replace(self, owner: Any, name: str, wrapped: Callable[[Any], Any]) -> None:
-        original = getattr(owner, name)
-        self.around.callback(setattr, owner, name, original)
-        setattr(owner, name, wrapped(original))
+        self.undo.close()
 
     def read(self) -> Any:
         """The state of what is measured, from which `since` counts."""
@@ -182,7 +178,7 @@ class Meter:
 
         @wraps(function)
         def measured(*arrays: Any, **settings: Any) -> Any:
-            if self.inside or get_ident() != self.thread:
+            if self.inside or not self.calls.here:
                 return function(*arrays, **settings)
             self.inside, start = True, self.read()
             try:
@@ -214,7 +210,7 @@ class Meter:
 
     def rules(self, node: Tensor, rules: Iterable[Any]) -> Iterator[Any]:
         """The rules of the op that made `node`, each wrapped."""
-        if self.inside or get_ident() != self.thread:
+        if self.inside or not self.calls.here:
             return iter(rules)
         self.of = self.calls.at(node.order), "backward", node.op.__name__  # type: ignore[union-attr]
         return (rule and partial(self._rule, rule) for rule in rules)
@@ -232,7 +228,7 @@ class Meter:
 
     def received(self, x: Tensor, gx: Any, total: Any) -> None:
         """The sums over what was broadcast, and over several uses, belong to the op that gave the gradient."""
-        if not self.inside and get_ident() == self.thread:
+        if not self.inside and self.calls.here:
             _wait(total)
             self.add(*self.of, self.after, calls=0)
 
@@ -241,10 +237,10 @@ class MemoryMeter(Meter):
     """Measures the bytes that are still allocated afterwards, and the most at once: `most` of all."""
 
     def __enter__(self) -> Self:
+        super().__enter__()
         if not tracemalloc.is_tracing():
             tracemalloc.start()
-            self.around.callback(tracemalloc.stop)
-        super().__enter__()
+            self.undo.callback(tracemalloc.stop)
         self.most, self.bottom = 0, tracemalloc.get_traced_memory()[0]
         return self
 
@@ -276,9 +272,3 @@ def _ops() -> list[Any]:
     """Every op that there is, the user's own too: `@op` made them all, so they share one code."""
     code = add.__code__  # type: ignore[attr-defined]
     return [found for found in gc.get_referrers(code) if isinstance(found, FunctionType)]
-
-
-def _kinds(kind: type[Optimizer]) -> list[type[Optimizer]]:
-    """A class of optimizers, and all that are derived from it."""
-    derived: list[type[Optimizer]] = kind.__subclasses__()
-    return [kind, *(each for child in derived for each in _kinds(child))]

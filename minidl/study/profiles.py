@@ -43,13 +43,13 @@ class Entry:
 
 
 @dataclass
-class Box:
+class Bar:
     """A bar of the picture, in units of a step, and those on top of it."""
 
     name: str
     phase: str
     seconds: float = 0.0
-    inside: dict[str, Box] = field(default_factory=dict)
+    inside: dict[str, Bar] = field(default_factory=dict)
 
 
 @dataclass(repr=False)
@@ -153,15 +153,15 @@ class Profile:
 
     # -- pictures
 
-    def boxes(self) -> Box:
-        """The step as a box, with its phases inside it, their modules inside these, and their ops at last."""
-        step = Box("step", OUTSIDE, self.seconds)
+    def bars(self) -> Bar:
+        """The step as a bar, with its phases inside it, their modules inside these, and their ops at last."""
+        step = Bar("step", OUTSIDE, self.seconds)
         for entry in self.entries:
-            box = step
+            bar = step
             for name in (entry.phase, *entry.modules, entry.op):
-                box = box.inside.setdefault(name, Box(name, entry.phase))
-                box.seconds += entry.seconds
-        step.inside[OUTSIDE] = Box(OUTSIDE, OUTSIDE, self.outside)
+                bar = bar.inside.setdefault(name, Bar(name, entry.phase))
+                bar.seconds += entry.seconds
+        step.inside[OUTSIDE] = Bar(OUTSIDE, OUTSIDE, self.outside)
         return step
 
     def plot(self, path: str | Path | None = None) -> Figure:
@@ -169,25 +169,25 @@ class Profile:
 
         With `path` the picture is saved, in the format of its ending.  ImportError without matplotlib.
         """
-        rows = list[tuple[int, float, Box]]()
-        _placed(self.boxes(), 0, 0.0, rows)
+        rows = list[tuple[int, float, Bar]]()
+        _placed(self.bars(), 0, 0.0, rows)
         depth = 1 + max(level for level, *_ in rows)
         drawn = charts.figure(WIDTH, 1.1 + 0.42 * depth)
         axes = drawn.subplots()
-        for level, start, box in rows:
-            self._draw(axes, level, start, box)
-        for box in rows[0][2].inside.values():
-            axes.bar(0, 0, color=COLORS[box.phase], label=f"{box.name} {1e3 * box.seconds:.3g} ms")
+        for level, start, bar in rows:
+            self._draw(axes, level, start, bar)
+        for bar in rows[0][2].inside.values():
+            axes.bar(0, 0, color=COLORS[bar.phase], label=f"{bar.name} {1e3 * bar.seconds:.3g} ms")
         drawn.legend(loc="outside upper center", ncols=len(COLORS), frameon=False, fontsize=9)
         axes.set(xlim=(0, 1e3 * self.seconds), ylim=(depth - 0.5, -0.5), yticks=[], xlabel="milliseconds")
         axes.spines[["top", "left", "right"]].set_visible(False)
         return charts.save(drawn, path)
 
-    def _draw(self, axes: Axes, level: int, start: float, box: Box) -> None:
-        color = COLORS[box.phase] if level else "#dddddd"
-        axes.barh(level, 1e3 * box.seconds, 0.94, 1e3 * start, color=color, edgecolor="white", linewidth=1.0)
-        if text := _label(box, int(WIDTH * 72 * box.seconds / self.seconds / (SIZE * LETTER))):
-            middle = 1e3 * (start + box.seconds / 2)
+    def _draw(self, axes: Axes, level: int, start: float, bar: Bar) -> None:
+        color = COLORS[bar.phase] if level else "#dddddd"
+        axes.barh(level, 1e3 * bar.seconds, 0.94, 1e3 * start, color=color, edgecolor="white", linewidth=1.0)
+        if text := _label(bar, int(WIDTH * 72 * bar.seconds / self.seconds / (SIZE * LETTER))):
+            middle = 1e3 * (start + bar.seconds / 2)
             axes.text(middle, level, text, ha="center", va="center", fontsize=SIZE, linespacing=1.1)
 
     def to_html(self, path: str | Path) -> None:
@@ -195,47 +195,41 @@ class Profile:
 
         ImportError without plotly.
         """
-        try:
-            from plotly.graph_objects import Figure
-        except ImportError:
-            raise ImportError('the page of a profile needs plotly: pip install "minidl[study]"') from None
-        bars: dict[str, list[Any]] = {"ids": [], "parents": [], "labels": [], "values": []}
+        columns: dict[str, list[Any]] = {"ids": [], "parents": [], "labels": [], "values": []}
         colors = list[str]()
 
-        def add(box: Box, above: str) -> None:
-            key = f"{above}/{box.name}"
-            for column, value in zip(bars.values(), (key, above, box.name, 1e3 * box.seconds), strict=True):
+        def add(bar: Bar, above: str) -> None:
+            key = f"{above}/{bar.name}"
+            for column, value in zip(columns.values(), (key, above, bar.name, 1e3 * bar.seconds), strict=True):
                 column.append(value)
-            colors.append(COLORS[box.phase] if above else "#dddddd")
-            for inner in box.inside.values():
+            colors.append(COLORS[bar.phase] if above else "#dddddd")
+            for inner in bar.inside.values():
                 add(inner, key)
 
-        add(self.boxes(), "")
+        add(self.bars(), "")
         icicle = {
-            "type": "icicle", **bars, "branchvalues": "total", "tiling": {"orientation": "v"}, "sort": False,
+            "type": "icicle", **columns, "branchvalues": "total", "tiling": {"orientation": "v"}, "sort": False,
             "marker": {"colors": colors}, "leaf": {"opacity": 1}, "textfont": {"color": "black"},
             "texttemplate": "%{label} %{value:.3g} ms",
             "hovertemplate": "%{label}<br>%{value:.4g} ms, %{percentRoot:.1%} of the step<extra></extra>",
         }  # fmt: skip
         layout = {"margin": {"l": 8, "r": 8, "t": 30, "b": 8}, "uniformtext": {"minsize": 9, "mode": "hide"}}
-        figure = Figure(data=[icicle], layout=layout)
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        figure.write_html(path, include_plotlyjs=True, config={"displaylogo": False, "responsive": True})
+        charts.save_page(path, [icicle], layout)
 
 
-def _label(box: Box, letters: int) -> str:
-    """The name of a box and its time, in one line or two of so many letters, or as much as can be shown uncut."""
-    time = f"{1e3 * box.seconds:.3g} ms"
-    short = box.name.partition(" (")[0]  # the path of a module, without its class
-    tries = f"{box.name} {time}", f"{box.name}\n{time}", box.name, box.name.replace(" ", "\n", 1), short
+def _label(bar: Bar, letters: int) -> str:
+    """The name of a bar and its time, in one line or two of so many letters, or as much as can be shown uncut."""
+    time = f"{1e3 * bar.seconds:.3g} ms"
+    short = bar.name.partition(" (")[0]  # the path of a module, without its class
+    tries = f"{bar.name} {time}", f"{bar.name}\n{time}", bar.name, bar.name.replace(" ", "\n", 1), short
     return next((text for text in tries if max(map(len, text.split("\n"))) <= letters), "")
 
 
-def _placed(box: Box, level: int, start: float, rows: list[tuple[int, float, Box]]) -> None:
-    """Add a box and those inside it to `rows`: how deep, and where it starts."""
-    rows.append((level, start, box))
+def _placed(bar: Bar, level: int, start: float, rows: list[tuple[int, float, Bar]]) -> None:
+    """Add a bar and those inside it to `rows`: how deep, and where it starts."""
+    rows.append((level, start, bar))
     smallest = SMALLEST * rows[0][2].seconds
-    for inner in box.inside.values():
+    for inner in bar.inside.values():
         if inner.seconds >= smallest:
             _placed(inner, level + 1, start, rows)
         start += inner.seconds

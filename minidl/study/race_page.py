@@ -1,6 +1,6 @@
 """The page on which a race runs: the paths grow on the surface as a slider goes through the steps, or by itself.
 
-Plotly draws it; its script is in the file, so that the page needs no network.
+Plotly draws it.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from minidl.study import charts
+from minidl.study.table import evenly
 
 if TYPE_CHECKING:
     from minidl.study.races import Race
@@ -24,23 +25,17 @@ AXIS = {"showgrid": False, "zeroline": False, "ticks": "outside", "linecolor": "
 
 def write(race: Race, path: str | Path) -> None:
     """Write the page to the file `path`; ImportError without plotly."""
-    try:
-        from plotly.graph_objects import Figure
-    except ImportError:
-        raise ImportError('the page of a race needs plotly: pip install "minidl[study]"') from None
     last = max(len(run.path) for run in race.runs) - 1
-    times = [int(t) for t in np.unique(np.linspace(0, last, min(last + 1, MOST)).round())]
+    times = evenly(last + 1, MOST)
     still = _ground(race) if race.is_map else []
     moving = [len(still) + i for i in range(len(_moving(race, last)))]
     frames = [{"name": str(t), "data": _moving(race, t), "traces": moving} for t in times]
-    figure = Figure(data=[*still, *_moving(race, 0)], layout=_layout(race, times), frames=frames)
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    figure.write_html(path, include_plotlyjs=True, auto_play=False, config={"displaylogo": False, "responsive": True})
+    charts.save_page(path, [*still, *_moving(race, 0)], _layout(race, times), frames)
 
 
 def _ground(race: Race) -> list[Trace]:
     """The surface from above, with the start and the lowest places."""
-    x, y, heights, levels = race.heights(101 if race.surface.many else 41)
+    x, y, heights, levels = race.heights(201 if race.surface.many else 41)
     spots = [([race.surface.start.ravel()], "square", "start"), (race.surface.minima, "star", "lowest")]
     z, lines = np.log10(np.maximum(heights, levels[0])), np.log10(levels)
     ground = {  # of lists, and drawn again in every frame: otherwise plotly loses it when the paths start to move
@@ -101,6 +96,9 @@ def _layout(race: Race, times: list[int]) -> dict[str, Any]:
             ],
         }],
     }  # fmt: skip
+    if race.floored:
+        place = {"xref": "x2 domain", "yref": "y2", "x": 0, "y": float(np.log10(race.floor)), "yanchor": "bottom"}
+        layout["annotations"] = [{**place, "text": race.floor_text, "showarrow": False, "font": {"size": 11}}]
     if race.is_map:
         layout["xaxis"] = {**AXIS, "domain": [0, 0.47], "range": [left, right], "title": {"text": "x"}}
         layout["yaxis"] = {**AXIS, "range": [bottom, top], "title": {"text": "y"}}

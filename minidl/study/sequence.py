@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from minidl.autograd import Tensor, tensor
+from minidl.optim import Optimizer
 from minidl.study import charts
 from minidl.study.races import Optimizers, entries
 from minidl.study.table import Table
+from minidl.study.text import on_host
 from minidl.study.trace import OptimizerTrace
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
@@ -29,17 +32,34 @@ def feed(gradients: Any, optimizers: Optimizers, start: float = 0.0) -> Fed:
     t  gradient  SGD rate  SGD w  Adagrad rate  Adagrad w
     1         1       0.1   -0.1           0.1       -0.1
     2      -0.5       0.1  -0.05      0.089443  -0.055279
+
+    ValueError for what is no sequence of numbers; TypeError for an optimizer that asks for gradients itself.
     """
-    sequence = np.asarray(gradients, dtype=np.float64)
+    sequence = _sequence(gradients)
     traces = {}
     for label, (kind, options) in entries(optimizers).items():
         w = tensor(np.array(start, dtype=np.float64), requires_grad=True)
         optimizer = kind([w], **options)
+        if kind.step is not Optimizer.step:
+            raise TypeError(
+                f"{label!r}: {kind.__name__} computes its gradients itself, where it likes, and cannot be fed with them"
+            )
         with OptimizerTrace(optimizer) as traces[label]:
             for g in sequence:
                 w.grad = Tensor(np.array(g))
                 optimizer.step()
     return Fed(sequence, traces)
+
+
+def _sequence(gradients: Any) -> np.ndarray:
+    """The gradients as an array (steps,)."""
+    found = on_host(gradients)
+    if found.dtype.kind not in "biuf":
+        raise ValueError(f"gradients: expected a list of numbers, got {gradients!r:.60}")
+    if found.ndim != 1 or not found.size or not np.isfinite(found).all():
+        came = "nan or inf in it" if found.ndim == 1 and found.size else f"shape {found.shape}"
+        raise ValueError(f"gradients: expected a list of numbers, one for each step, got {came}")
+    return found.astype(np.float64)
 
 
 class Fed:
@@ -69,20 +89,34 @@ class Fed:
     __repr__ = __str__
 
     def plot(self, path: str | Path | None = None) -> Figure:
-        """On the left the effective learning rates over the steps, on the right the weight.
+        """Left the effective learning rates over the steps, right the weight, below them the gradients that were fed.
 
-        With `path` the picture is saved, in the format of its ending.  ImportError without matplotlib.
+        Of lines that lie on each other the first is broad and the others are dashed, so that all can be seen.  With
+        `path` the picture is saved, in the format of its ending.  ImportError without matplotlib.
         """
-        drawn = charts.figure(11, 4.2)
-        left, right = drawn.subplots(1, 2)
+        drawn = charts.figure(11, 5.4)
+        panels = drawn.subplot_mosaic([["rate", "w"], ["g", "g"]], height_ratios=[3, 1])
         steps = np.arange(1, len(self.gradients) + 1)
-        for label, (color, dash) in zip(self.traces, charts.styles(), strict=False):
-            dash = "--" if np.ptp(self.rates[label]) == 0 else dash  # one rate for all steps
-            left.plot(steps, self.rates[label], dash, color=color, label=label, linewidth=1.8)
-            right.plot(steps, self.paths[label], dash, color=color, linewidth=1.8)
-        left.set(xlabel="step", ylabel="effective learning rate", yscale="log")
-        right.set(xlabel="step", ylabel="weight w")
-        for axes in (left, right):
+        for axes, lines in ((panels["rate"], self.rates), (panels["w"], self.paths)):
+            self._draw(axes, steps, lines)
+        panels["g"].axhline(0, color="#8c959f", linewidth=0.8)
+        panels["g"].vlines(steps, 0, self.gradients, color="#57606a", linewidth=1.2)
+        panels["rate"].set(ylabel="effective learning rate", yscale="log")
+        panels["w"].set(ylabel="weight w")
+        panels["g"].set(xlabel="step", ylabel="gradient fed")
+        for axes in panels.values():
             charts.tidy(axes, whole=True)
-        drawn.legend(loc="outside upper center", ncols=len(self.traces), frameon=False)
+        handles, labels = panels["rate"].get_legend_handles_labels()
+        drawn.legend(handles, labels, loc="outside upper center", ncols=len(self.traces), frameon=False)
         return charts.save(drawn, path)
+
+    def _draw(self, axes: Axes, steps: np.ndarray, lines: Mapping[str, np.ndarray]) -> None:
+        """A line for each optimizer."""
+        drawn: list[np.ndarray] = []
+        for label, (color, dash) in zip(self.traces, charts.styles(), strict=False):
+            same = [np.allclose(lines[label], line, equal_nan=True) for line in lines.values()]
+            first = not any(np.allclose(lines[label], line, equal_nan=True) for line in drawn)
+            broad = first and sum(same) > 1
+            dash = "-" if broad else "--" if not first or np.ptp(lines[label]) == 0 else dash
+            axes.plot(steps, lines[label], dash, color=color, label=label, linewidth=4.5 if broad else 1.8)
+            drawn.append(lines[label])

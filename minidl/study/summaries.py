@@ -185,7 +185,7 @@ class _Results(Observer):
 
     def result(self, name: str, result: Tensor, inputs: Any, settings: dict[str, Any]) -> None:
         super().result(name, result, inputs, settings)
-        if name in PRODUCTS:
+        if name in PRODUCTS and self.counted.here:
             layers = self.counted.layers
             around = [layers[module] for module in self.counted.running if module in layers]
             shapes = [x.shape for x in inputs if hasattr(x, "shape")]

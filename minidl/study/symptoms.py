@@ -15,9 +15,10 @@ import numpy as np
 from minidl.autograd import Tensor, gradcheck, tensor
 from minidl.optim import SGD
 from minidl.study import charts
-from minidl.study.breaking import Change, break_it, changes, named
-from minidl.study.classics import Bug, Curve, Gradients, Numbers
+from minidl.study.breaking import Change, break_it, changes
+from minidl.study.classics import Bug, Curve, Gradients, Numbers, bugs
 from minidl.study.table import Table
+from minidl.study.text import named
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 LABELS = ("right", "with the bug")
 LOOKS = tuple(zip(LABELS, charts.COLORS, ("-", "--"), (-0.2, 0.2), strict=False))  # of each run, as line and as bars
 MOST = 12  # rows of a printed curve
+ROUNDING = 1e-6  # so much, relative to itself, a number may change by rounding
 
 
 @dataclass(repr=False)
@@ -82,11 +84,17 @@ class Symptom:
     def _draw_curves(self, axes: Axes, curve: Curve) -> None:
         for (label, color, dash, _), run in zip(LOOKS, (self.right, self.wrong), strict=True):
             axes.plot(list(run), list(run.values()), dash, color=color, label=label, linewidth=1.8)
+            if lost := [x for x, y in run.items() if not np.isfinite(y)]:  # above the frame, as far as it can be shown
+                above = axes.get_xaxis_transform()
+                axes.plot(lost, [1.0] * len(lost), "^", color=color, clip_on=False, transform=above, label="infinite")
         axes.set(xlabel=curve.x, ylabel=curve.y)
         if "x" in curve.logarithmic:
             axes.set_xscale("log")
         if "y" in curve.logarithmic:
             axes.set_yscale("log")
+        values = [y for run in (self.right, self.wrong) for y in run.values() if np.isfinite(y)]
+        if np.ptp(values) < ROUNDING * max(map(abs, values)):  # else the noise of rounding would fill the picture
+            axes.set_ylim(0, 2 * max(values))
 
     def _draw_bars(self, axes: Axes) -> None:
         names = list(dict.fromkeys([*self.right, *self.wrong]))
@@ -111,7 +119,7 @@ def symptom(bug: str) -> Symptom:
     x[0]            12             6
     w[0]             9             9
     """
-    found = named(bug)
+    found = named("bug", bug, bugs)
     lines = changes(found)
     right, _ = _numbers(found.example)
     with break_it(bug):
@@ -137,9 +145,14 @@ def _numbers(example: Gradients | Curve) -> tuple[Numbers, str]:
 
 def _checked(example: Gradients) -> str:
     """What gradcheck says of an example."""
+    inputs = _inputs(example)
+    example.function(*inputs.values()).backward()
+    for name, x in inputs.items():
+        if x.grad is not None and x.grad.shape != x.shape:
+            return f"cannot compare: the gradient of {name}, of shape {x.shape}, has shape {x.grad.shape}"
     try:
         gradcheck(example.function, list(_inputs(example).values()))
-    except (RuntimeError, IndexError) as error:
+    except RuntimeError as error:
         return str(error).splitlines()[0]
     return "finds nothing"
 

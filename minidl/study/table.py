@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from minidl.study import charts
 from minidl.train.history import History
 
 
@@ -18,6 +21,14 @@ class Table(History):
        1   0.1  w
       10  -2.5  bias
     """
+
+    def to_csv(self, path: str | os.PathLike[str]) -> None:
+        """Write the table to the file `path`, for a spreadsheet: a line of names, then a line for each row."""
+        super().to_csv(charts.ready(Path(path), [".csv", ".txt"]))
+
+    def some(self, most: int) -> Table:
+        """The first row, the last, and others between them, evenly spread: at most so many."""
+        return Table(self[i] for i in evenly(len(self), most))
 
     def __str__(self) -> str:
         columns = [self._cells(name) for name in self.columns]
@@ -32,6 +43,15 @@ class Table(History):
         width = max(map(len, cells))
         words = any(isinstance(value, str) for value in values)
         return [cell.ljust(width) if words else cell.rjust(width) for cell in cells]
+
+
+def evenly(count: int, most: int) -> list[int]:
+    """The indices of at most so many of `count` things, evenly spread, the first and the last among them.
+
+    >>> evenly(3, 5), evenly(11, 3)
+    ([0, 1, 2], [0, 5, 10])
+    """
+    return np.linspace(0, count - 1, min(count, most)).round().astype(int).tolist()
 
 
 def _text(value: Any) -> str:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from difflib import get_close_matches
+from itertools import zip_longest
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -14,6 +17,7 @@ from minidl.ops.windows import Window
 
 SMALL, WIDE = 12, 4  # so many entries, and so many in a row, are shown one by one
 COLUMNS = ("mean", "std", "norm")
+Thing = TypeVar("Thing")
 
 
 def on_host(value: Any) -> np.ndarray:
@@ -70,16 +74,23 @@ def brief(array: Array) -> str:
 
 
 def facts(array: Array) -> str:
-    """The entries of a small array, the statistics of a large one."""
+    """The entries of a small array, the statistics of a large one; of whole numbers and booleans, what they may be.
+
+    >>> facts(np.arange(20) % 10)
+    '0, 1, 2, 3, … from 0 to 9'
+    """
     if is_small(array):
         return entries(array)
+    if array.dtype.kind in "iub":
+        first = ", ".join(map(str, array.reshape(-1)[:WIDE].tolist()))
+        return f"{first}, … from {array.min()} to {array.max()}" if array.size else ""
     return ", ".join(f"{name} {fact}" for name, fact in zip(COLUMNS, statistics(array), strict=True))
 
 
-def table(**rows: Array) -> list[tuple[str, str]]:
+def named_lines(**rows: Array) -> list[tuple[str, str]]:
     """Arrays of one shape as lines under each other, each with the name of its row.
 
-    >>> for _, line in table(value=np.arange(12.0), gradient=np.ones(12)): print(line)
+    >>> for _, line in named_lines(value=np.arange(12.0), gradient=np.ones(12)): print(line)
               mean    std   norm
     value      5.5  3.452  22.49
     gradient     1      0  3.464
@@ -91,6 +102,8 @@ def table(**rows: Array) -> list[tuple[str, str]]:
             stacked = array if array.ndim == 2 else [array]
             lines += [(name, f"{name if not i else '':{width}}  {entries(row)}") for i, row in enumerate(stacked)]
         return lines
+    if any(array.dtype.kind in "iub" for array in rows.values()):
+        return [(name, f"{name:{width}}  {facts(array)}") for name, array in rows.items()]
     known = {name: statistics(array) for name, array in rows.items()}
     widths = [max(map(len, column)) for column in zip(COLUMNS, *known.values(), strict=True)]
     cells = {"": COLUMNS, **known}
@@ -98,6 +111,16 @@ def table(**rows: Array) -> list[tuple[str, str]]:
         (name, f"{name:{width}}" + "".join(f"  {fact:>{w}}" for fact, w in zip(cells[name], widths, strict=True)))
         for name in cells
     ]
+
+
+def wrapped(row: Sequence[str], most: int) -> list[tuple[str, ...]]:
+    """A row of texts as rows of pieces of them, each of at most so many letters.
+
+    >>> wrapped(("a + b", "c"), most=3)
+    [('a +', 'c'), ('b', '')]
+    """
+    cells = [textwrap.wrap(text, most) for text in row]
+    return list(zip_longest(*cells, fillvalue=""))
 
 
 def aligned(rows: Iterable[Sequence[str]], widest: int | None = None) -> list[str]:
@@ -118,12 +141,26 @@ def shortened(text: str, most: int) -> str:
 
 
 def settings_text(settings: Mapping[str, Any]) -> str:
-    """The settings of an op, those that say something.
+    """The settings of an op, those that say something; lists, in which an op keeps what it needs later, do not.
 
     >>> settings_text({"axis": (0, 1), "keepdims": False, "dtype": None})
     'axis=(0, 1), keepdims=False'
     """
-    return ", ".join(f"{name}={setting(value)}" for name, value in settings.items() if value is not None)
+    said = {name: value for name, value in settings.items() if not isinstance(value, (list, type(None)))}
+    return ", ".join(f"{name}={setting(value)}" for name, value in said.items())
+
+
+def named(kind: str, name: str, among: Mapping[str, Thing]) -> Thing:
+    """What has that name; ValueError if nothing has, which says what is like it.
+
+    >>> named("bug", "wrong_sine", {"wrong_sign": 1, "wrong_order": 2})
+    Traceback (most recent call last):
+    ValueError: there is no bug 'wrong_sine', only wrong_sign, wrong_order; did you mean wrong_sign?
+    """
+    if name in among:
+        return among[name]
+    like = "".join(f"; did you mean {x}?" for x in get_close_matches(str(name), among, 1))
+    raise ValueError(f"there is no {kind} {name!r}, only {', '.join(among)}{like}")
 
 
 def setting(value: Any) -> str:
@@ -138,6 +175,8 @@ def setting(value: Any) -> str:
         return ":".join("" if end is None else str(end) for end in (value.start, value.stop))
     if value is ...:
         return "..."
+    if isinstance(value, type):
+        return value.__name__
     text = repr(value)
     return text if len(text) <= 24 else type(value).__name__
 

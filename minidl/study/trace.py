@@ -5,7 +5,8 @@ The numbers are those of the optimizer's own rule, given what it was given in th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -15,11 +16,13 @@ import numpy as np
 
 from minidl.autograd import Tensor
 from minidl.backend import Array
+from minidl.nn import Module
 from minidl.optim import Optimizer
 from minidl.optim.flat import Flat
 from minidl.optim.runner import Update
 from minidl.study import charts
-from minidl.study.table import Table
+from minidl.study.measuring import expect
+from minidl.study.table import Table, evenly
 from minidl.study.text import on_host
 from minidl.worked import place
 
@@ -62,8 +65,9 @@ class Record(NamedTuple):
 class OptimizerTrace:
     """Watch an optimizer: every named quantity of every step, from the gradient to the effective learning rate.
 
-    `params` are the tensors to watch, by default all, or a dictionary {tensor: indices}; an index is a tuple, or a
-    number that counts the entries row by row.  Of a tensor without indices, `entries` are watched, spread evenly.
+    `params` are the tensors to watch, by default all; a dictionary {tensor: indices}, where an index is a tuple, or a
+    number that counts the entries row by row; or a model, whose names for its parameters are then used.  Of a tensor
+    without indices, `entries` are watched, spread evenly.
 
     It works until `detach()`, or the end of a `with` block.  A step is slowed down by a few microseconds for each
     tensor: the rule is called later, and only on the entries, when the numbers are asked for.  A rule that looks at a
@@ -88,10 +92,14 @@ class OptimizerTrace:
     """
 
     def __init__(
-        self, optimizer: Optimizer, params: Iterable[Tensor] | Mapping[Tensor, Sequence[Index]] | None = None,
+        self, optimizer: Optimizer, params: Module | Iterable[Tensor] | Mapping[Tensor, Sequence[Index]] | None = None,
         entries: int = 3,
     ) -> None:  # fmt: skip
+        expect(Optimizer, optimizer, "OptimizerTrace")
         names = _names(optimizer)
+        if isinstance(params, Module):
+            paths = {p: path for path, p in params.named_parameters() if p.requires_grad}
+            names, params = {p: paths.get(p, name) for p, name in names.items()}, list(paths)
         wanted = list(names) if params is None else [params] if isinstance(params, Tensor) else list(params)
         if strangers := [p for p in wanted if p not in names]:
             raise ValueError(f"a tensor of shape {strangers[0].shape} is none of the parameters of this optimizer")
@@ -99,22 +107,22 @@ class OptimizerTrace:
         self.optimizer = optimizer
         self._watched: dict[Any, Watched] = {p: _watched(names[p], p.shape, indices.get(p), entries) for p in wanted}
         self._plans: dict[tuple[Flat, Update, int, int], Plan] = {}
-        self._records: list[Record] = []
-        self._rows: list[dict[str, Any]] = []  # those of the first records, as many as were read
-        self._read = self._steps = 0
-        self._attached = True
-        if hasattr(optimizer, "rule") or type(optimizer).select is not Optimizer.select:
-            optimizer.watchers.append(self._watch)
-        else:
-            self._step = partial(self._watch_step, optimizer.step)
-            vars(optimizer)["step"] = self._step
+        self._records: list[Record] = []  # those that were not read yet
+        self._rows: list[dict[str, Any]] = []  # of those that were
+        self._steps = 0
+        has_rule = hasattr(optimizer, "rule") or type(optimizer).select is not Optimizer.select
+        self._watcher = self._watch if has_rule else self._watch_step
+        watchers: list[Any] = optimizer.watchers
+        if not has_rule and not watchers:  # its step does not know of them
+            vars(optimizer)["step"] = partial(_watched_step, optimizer, optimizer.step)
+        watchers.append(self._watcher)
 
     def detach(self) -> None:
         """Stop watching; what was recorded stays."""
-        self._attached = False
-        self.optimizer.watchers = [watch for watch in self.optimizer.watchers if watch != self._watch]
-        if vars(self.optimizer).get("step") is getattr(self, "_step", None):
-            vars(self.optimizer).pop("step", None)
+        optimizer = self.optimizer
+        optimizer.watchers = [watcher for watcher in optimizer.watchers if watcher != self._watcher]
+        if not optimizer.watchers:
+            vars(optimizer).pop("step", None)
 
     def __enter__(self) -> OptimizerTrace:
         return self
@@ -152,12 +160,11 @@ class OptimizerTrace:
         self._plans[flat, update, first, last] = plan
         return plan
 
-    def _watch_step(self, step: Callable[..., Any], *closure: Any) -> Any:
-        """In place of the step of an optimizer without a rule: what it remembers is looked at afterwards."""
+    @contextmanager
+    def _watch_step(self) -> Iterator[None]:
+        """Around the step of an optimizer without a rule: what it remembers is looked at afterwards."""
         before = {p: p.array.take(watched.flat) for p, watched in self._watched.items()}
-        loss = step(*closure)
-        if not self._attached:
-            return loss
+        yield
         self._steps += 1
         start, memory = 0, next(iter(self.optimizer.state.values()), {})  # vectors of all weights, and numbers
         for p in _names(self.optimizer):
@@ -169,7 +176,6 @@ class OptimizerTrace:
                 g = [] if p.grad is None else [p.grad.array.take(watched.flat)]
                 self._records.append(Record([watched], self._steps, [before[p]], g, partial(dict, found)))
             start += p.array.size
-        return loss
 
     # -- reading
 
@@ -180,22 +186,27 @@ class OptimizerTrace:
         rule by its letter ("rate" is the effective learning rate); "step", by how much the weight changed; and "w", the
         weight after it.
         """
-        for record in self._records[self._read :]:
-            self._rows += _rows(record)
-        self._read = len(self._records)
+        self._rows += [row for record in self._records for row in _rows(record)]
+        self._records.clear()
         return Table(self._rows)
 
     def series(self, quantity: str, param: Tensor | None = None, entry: Index | None = None) -> np.ndarray:
         """One number for each step: a column of the table, for one entry (by default the first one watched).
 
-        ValueError for an entry that is not watched.
+        ValueError for a parameter or an entry that is not watched, and for a quantity that there is not.
         """
         param = next(iter(self._watched)) if param is None else param
-        watched = self._watched.get(param)
-        where = None if watched is None else watched.entries[0] if entry is None else place(entry, param.shape)
-        if watched is None or where not in watched.entries:
+        expect(Tensor, param, "series, param")
+        if (watched := self._watched.get(param)) is None:
+            known = ", ".join(f"{x.name} {p.shape}" for p, x in self._watched.items())
+            raise ValueError(f"a tensor of shape {param.shape} is not watched, only: {known}")
+        where = watched.entries[0] if entry is None else place(entry, param.shape)
+        if where not in watched.entries:
             raise ValueError(f"entry {where} of a parameter of shape {param.shape} is not watched")
-        return np.asarray(_rows_of(self.table(), watched.name, where).column(quantity))
+        rows = _rows_of(self.table(), watched.name, where)
+        if rows and quantity not in rows.columns:
+            raise ValueError(f"there is no quantity {quantity!r}, only {', '.join(rows.columns[3:])}")
+        return np.asarray(rows.column(quantity))
 
     def to_csv(self, path: str | Path) -> None:
         """Write the table to the file `path`, for a spreadsheet."""
@@ -217,6 +228,8 @@ class OptimizerTrace:
             self._draw(axes, table, name)
         for axes in panels[len(names) :]:
             axes.remove()
+        for axes in panels[max(0, len(names) - width) : len(names)]:  # the lowest of each column
+            axes.set_xlabel("step", fontsize=9)
         drawn.legend(*panels[0].get_legend_handles_labels(), loc="outside right upper", frameon=False)
         return charts.save(drawn, path)
 
@@ -232,6 +245,15 @@ class OptimizerTrace:
         axes.set_title(WORDS.get(quantity, quantity), loc="left", fontsize=10)
         axes.tick_params(labelsize=8, labelbottom=True)
         charts.tidy(axes, whole=True)
+
+
+def _watched_step(optimizer: Optimizer, step: Callable[..., Any], *closure: Any, **options: Any) -> Any:
+    """In place of the step of an optimizer without a rule, as long as it has watchers: these are around it."""
+    with ExitStack() as around:
+        watchers: list[Any] = optimizer.watchers
+        for watcher in watchers:
+            around.enter_context(watcher())
+        return step(*closure, **options)
 
 
 def _rows_of(table: Table, name: str, entry: tuple[int, ...]) -> Table:
@@ -252,7 +274,7 @@ def _watched(name: str, shape: tuple[int, ...], indices: Sequence[Index] | None,
     """The entries of a parameter at `indices`, or `count` entries spread evenly."""
     size = int(np.prod(shape))
     if indices is None:
-        indices = [int(i) for i in np.unique(np.linspace(0, size - 1, min(count, size)).round())]
+        indices = evenly(size, count)
     entries = [place(index, shape) for index in indices]
     flat = [int(np.ravel_multi_index(entry, shape)) if shape else 0 for entry in entries]
     return Watched(name, entries, np.array(flat, dtype=np.intp))

@@ -2,6 +2,7 @@
 
 import copy
 import inspect
+import re
 
 import numpy as np
 import pytest
@@ -35,10 +36,12 @@ def test_the_formulas_are_those_of_the_source(name, options):
     optimizer = make(name, params, options)
     update = optimizer._update(optimizer.param_groups[0])
     source = inspect.getsource(update.prepared) + inspect.getsource(update.rule)
+    source = re.sub(r"""letters\["(\w+)"\]""", r"\1", source)  # a letter is called by its name
     lines = optimizer.explain(params[0]).lines
     assert {"w", *update.memory} - {"product"} <= {line.name for line in lines}
     for line in lines:
-        assert line.formula and line.formula in source
+        whole = re.sub(r"shape\[\d\]$", "shape", line.formula)  # of what is taken apart, the part is said
+        assert whole and whole in source
         assert line.remark in source
 
 
@@ -51,7 +54,7 @@ def test_a_step_of_adam_in_full():
 Adam, step 1 of parameter 0 of group 0 (layer.weight), entry [0, 1]
 given w = -2, g = -1.5, m = 0, v = 0, t = 1, lr = 0.5, b1 = 0.5, b2 = 0.75, eps = 0,
 weight_decay = 0.25
-g = g + letters["weight_decay"] * w
+g = g + weight_decay * w
   = -1.5 + 0.25 * (-2)
   = -2
 m = b1 * m + (1 - b1) * g  # average gradient
@@ -154,6 +157,31 @@ def test_the_direction_of_lbfgs():
     assert len(text.lines) > 8 and all(line.formula in source for line in text.lines)
     with pytest.raises(ValueError, match="was not given"):
         optimizer.explain(minidl.zeros(2, requires_grad=True))
+
+
+def test_a_formula_calls_letters_by_their_names_and_parts_by_their_places():
+    w = minidl.ones(2, 2, requires_grad=True)
+    (w * w).sum().backward()
+    assert "w = w - lr * weight_decay * w\n" in str(optim.AdamW([w]).explain(w, 1))
+    muon = str(optim.Muon([w]).explain(w, 1))
+    assert "rows = w.shape[0]\n" in muon and "columns = w.shape[1]\n" in muon
+
+
+def test_many_rounds_of_a_loop_are_printed_as_the_first_and_the_last():
+    w = minidl.tensor([1.0, 2.0, 3.0], requires_grad=True)
+    optimizer = optim.LBFGS([w], lr=0.1, max_iter=10)
+
+    def closure():
+        optimizer.zero_grad()
+        loss = (w**4 * minidl.tensor([1.0, 10.0, 100.0])).sum()
+        loss.backward()
+        return loss
+
+    optimizer.step(closure)
+    explained = optimizer.explain(w, 1)
+    rounds = [line for line in explained.lines if line.formula == "d - al[-1] * y"]
+    assert len(rounds) > 5 and str(explained).count("d = d - al[-1] * y") == 2
+    assert f"… {len(rounds) - 2} more rounds of this line" in str(explained)
 
 
 def test_what_cannot_be_explained():

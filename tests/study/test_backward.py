@@ -2,6 +2,8 @@
 
 import ast
 import inspect
+import re
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from minidl import nn, study
 from minidl.autograd import detect_anomaly
 from minidl.autograd.engine import run_backward
 from minidl.autograd.tensor import Tensor
-from minidl.study import formula
+from minidl.study import formula, notation
 from minidl.study.words import WORDS, in_words
 
 
@@ -194,15 +196,102 @@ def test_a_rule_without_source_is_still_a_step():
     assert step.shares[0].formula.rule == "" and step.shares[0].received == 2
 
 
+def test_what_another_thread_computes_meanwhile_is_not_explained():
+    def elsewhere(_):
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(lambda: (minidl.ones(2, requires_grad=True) * 3).sum().backward()).result()
+
+    y = number(2.0).tanh()
+    y.register_hook(elsewhere)
+    assert [step.node.op for step in study.explain_backward(y.exp()).steps] == ["exp", "tanh"]
+
+
 def test_words_are_of_ops_that_there_are():
     listed = {row.op.__name__ for row in DIFFERENTIABLE}
     assert not [name for name in WORDS if name not in listed]
     assert "chain rule" in in_words("something else")
 
 
+# Functions whose names say what they are; every other helper is written with signs, or has a docstring of ours.
+PLAIN = {
+    "avg_pool", "clip", "convolution", "cos", "cosh", "cumulative_sum", "equal", "exp", "flipped", "fold",
+    "isfinite", "isnan", "len", "log", "lower_triangle", "mean", "moved", "one_hot", "range", "rolled", "sigmoid",
+    "sign", "sin", "sinh", "softmax", "sqrt", "take_along_axis", "transpose", "trunc", "tuple", "unfold",
+    "upper_triangle", "where",
+}  # fmt: skip
+
+
+def test_every_helper_of_a_rule_is_written_as_a_formula_or_explained():
+    """In formulas as in tables, so that no name of our source stands there unexplained."""
+    for row in OPS:
+        inputs = [x.array if isinstance(x, Tensor) else x for x in tensors(row)]
+        out = np.asarray(row.op.function(np, *inputs, **row.settings))
+        for place, (rule, _) in enumerate(zip(row.op.rules, inputs, strict=False)):
+            if rule is None:
+                continue
+            shown = formula.Formula(row.op, rule, place, (out, out, *inputs), row.settings)
+            called = set(re.findall(r"(?<![.\w])(\w+)\(", shown.rule))
+            assert called <= PLAIN | shown.meanings.keys(), (row, shown.rule)
+
+
+def test_tables_hold_helpers_that_rules_call():
+    rules = {rule for row in OPS for rule, _ in zip(row.op.rules, row.inputs, strict=False) if rule}
+    called = {name for rule in rules for name in calls(rule)}
+    assert not (notation.WRITTEN.keys() | notation.PHRASES.keys()) - called
+
+
+def calls(rule):
+    found = formula._expression(rule, 0)
+    return {node.func.id for node in ast.walk(found) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
+
+
+def test_formulas_read_as_people_write_them():
+    x, w = minidl.tensor([[1.0, 2.0]], requires_grad=True), minidl.ones(3, 2, requires_grad=True)
+
+    def rules(loss):
+        return [share.formula.rule for step in study.explain_backward(loss).steps for share in step.shares]
+
+    assert rules(nn.functional.linear(x, w).sum()) == ["upstream, spread over x", "upstream @ w", "upstreamᵀ @ x"]
+    assert rules(x.mean()) == ["upstream / n, spread over x"]
+    assert rules((x @ x.T).sum())[1:3] == ["upstream @ yᵀ", "xᵀ @ upstream"]
+    assert rules((x**x).sum())[1] == "upstream · y · x^(y - 1)"
+    loss = nn.functional.cross_entropy(x, minidl.tensor([0]))
+    assert rules(loss)[1] == "upstream[:, None] · (softmax(x, axis=1) - one_hot(target))"
+    lines = str(study.explain_backward(loss)).splitlines()
+    assert "upstream[:, None] · (softmax(x, axis=1) -" in lines[4] and "one_hot(target))" in lines[5]
+    y = x * 1
+    y[0, 1] = 5.0
+    assert rules(y.sum())[1] == "0 at x[index], upstream elsewhere"
+
+
+def test_what_goes_by_a_name_in_a_formula_is_said():
+    shown = str(study.explain_backward(nn.BatchNorm1d(2)(minidl.randn(4, 2, requires_grad=True)).amax()))
+    assert "  d: x - mean(x, axis=axis, keepdims=True)" in shown and "  out: The result of the op." in shown
+    assert "  shared: Equal extremes share the gradient." in shown
+
+
+def networks():
+    minidl.manual_seed(0)
+    yield lenet_loss()[1]
+    yield nn.LSTM(3, 2)(minidl.randn(4, 1, 3))[0].sum()
+    yield nn.TransformerEncoderLayer(4, 2, 8, batch_first=True, activation="gelu")(minidl.randn(2, 3, 4)).sum()
+    model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.LeakyReLU(0.1), nn.AvgPool2d(2), nn.Dropout(0.1))
+    yield model(minidl.randn(2, 1, 8, 8)).square().mean()
+    mean, log_variance = nn.Linear(3, 4)(minidl.randn(2, 3)).chunk(2, 1)
+    z = mean + (log_variance / 2).exp() * minidl.randn(2, 2)
+    again = nn.functional.binary_cross_entropy_with_logits(nn.Linear(2, 3)(z), minidl.rand(2, 3), reduction="sum")
+    yield again + (mean**2 + log_variance.exp() - 1 - log_variance).sum() / 2
+
+
+def test_there_are_words_for_every_op_of_the_usual_networks():
+    ops = {step.node.op for loss in networks() for step in study.explain_backward(loss).steps}
+    assert len(ops) > 15 and not ops - WORDS.keys()
+    assert in_words("replaced").startswith("0 at the places that were replaced")
+
+
 def test_recurrent_and_normalised_networks_can_be_explained():
     minidl.manual_seed(0)
     model = nn.Sequential(nn.BatchNorm1d(3), nn.Linear(3, 2))
-    assert "normalize" in str(study.explain_backward(model(minidl.randn(4, 3)).sum()))
+    assert "standardize" in str(study.explain_backward(model(minidl.randn(4, 3)).sum()))
     out, _ = nn.LSTM(3, 2)(minidl.randn(4, 1, 3))
     assert "Backpropagation through time" in str(study.explain_backward(out.sum()))

@@ -193,6 +193,12 @@ def test_blocks_in_each_other():
     assert places() == ORIGINAL
 
 
+def test_the_same_bug_in_itself_is_refused():
+    with study.break_it("wrong_sign"), pytest.raises(RuntimeError, match="has the bug already"):
+        study.break_it("wrong_sign").__enter__()
+    assert places() == ORIGINAL
+
+
 def test_as_a_decorator():
     @study.break_it("wrong_sign")
     def climb():
@@ -217,10 +223,24 @@ def test_pictures(bug, tmp_path):
     figure = study.symptom(bug).plot(tmp_path / "new" / "bug.png")
     assert (tmp_path / "new" / "bug.png").read_bytes().startswith(b"\x89PNG")
     labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
-    assert labels == ["right", "with the bug"]
+    assert labels == ["right", "with the bug"] + ["infinite"] * (bug == "overflowing_softmax")
+
+
+def test_rounding_does_not_fill_a_picture_and_what_is_infinite_is_marked():
+    pytest.importorskip("matplotlib")
+    axes = study.symptom("overflowing_softmax").plot().axes[0]
+    assert axes.get_ylim()[0] == 0 and axes.get_ylim()[1] > 0.5
+    assert list(axes.lines[-1].get_xdata()) == [800, 1000]
+
+
+def test_a_gradient_of_another_shape_is_said_to_be_one():
+    found = study.symptom("skip_unbroadcast")
+    assert found.gradcheck == "cannot compare: the gradient of b, of shape (2,), has shape (2, 2)"
 
 
 def test_errors():
+    with pytest.raises(ValueError, match=r"there is no bug 'wrong_sine', .*; did you mean wrong_sign[?]"):
+        study.symptom("wrong_sine")
     with pytest.raises(ValueError, match="there is no bug 'typo', only forget_accumulation, skip_unbroadcast"):
         study.break_it("typo")
     with pytest.raises(ValueError, match="there is no bug"):

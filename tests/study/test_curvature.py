@@ -195,3 +195,13 @@ def test_weights_that_are_no_longer_finite_are_shown_and_forgotten():
         study.Sharpness(model, watch.optimizer, energy).plot()
     with pytest.raises(ValueError, match="from 1, got 0"):
         study.Sharpness(model, watch.optimizer, energy, every=0)
+
+
+def test_what_cannot_be_measured():
+    model = Quadratic([[4.0, 0.0], [0.0, 1.0]], [1.0, 1.0])
+    with pytest.raises(TypeError, match="top_hessian_eigenvalues: expected a Module, got NoneType"):
+        study.top_hessian_eigenvalues(None, energy)
+    with pytest.raises(TypeError, match="Sharpness: expected an Optimizer, got NoneType"):
+        study.Sharpness(model, None, energy)
+    with pytest.raises(ValueError, match="none of the model's parameters"):
+        study.Sharpness(model, optim.SGD(nn.Linear(1, 1).parameters(), lr=0.1), energy)

@@ -9,7 +9,8 @@ import pytest
 from study.study_cases import deep_loss, lenet_loss, neuron, overlap
 
 import minidl
-from minidl import study
+from minidl import nn, study
+from minidl.study import charts
 from minidl.study.boxes import LETTER, PADDING
 from minidl.study.graph import Group
 
@@ -45,12 +46,11 @@ def test_no_box_overlaps_another_and_each_lies_in_its_frame(make, depth):
 def test_no_wire_runs_through_a_box(make):
     picture = study.draw_graph(make(), depth=9)
     view = picture.view()
-    boxes = sorted((y, x, *picture.boxes[item].size) for item, (x, y) in view.boxes.items())
+    left, top, width, height = np.array([(*corner, *picture.boxes[item].size) for item, corner in view.boxes.items()]).T
     for wire in view.wires:
         for (x, y0), (_, y1) in zip(wire.points[::2], wire.points[1::2], strict=True):  # the upright stretches
-            for top, left, width, height in boxes:
-                through = left < x < left + width and max(top, y0) + 0.5 < min(top + height, y1) - 0.5
-                assert not through
+            beside = (x <= left) | (left + width <= x)
+            assert (beside | (np.maximum(top, y0) + 0.5 >= np.minimum(top + height, y1) - 0.5)).all()
 
 
 def test_all_text_lies_inside_its_box():
@@ -91,6 +91,29 @@ def test_images_have_thumbnails():
     assert next(iter(color.boxes.values())).image.shape == (8, 8, 3)
 
 
+def test_what_is_no_image_has_no_thumbnail_and_settings_say_something():
+    minidl.manual_seed(0)
+    heads = nn.MultiheadAttention(16, 2, batch_first=True)
+    x = minidl.randn(4, 6, 16)
+    attended = study.draw_graph(heads(x, x, x)[0].sum())
+    read = study.draw_graph(nn.LSTM(2, 7, num_layers=2)(minidl.randn(6, 3, 2))[0].sum())
+    assert all(box.image is None for drawn in (attended, read) for box in drawn.boxes.values())
+    assert "cell=LSTM)" in str(read) and "kept" not in str(read)
+
+
+def test_of_whole_numbers_no_mean_is_shown():
+    scores, labels = minidl.randn(20, 3, requires_grad=True), minidl.arange(20) % 3
+    picture = study.draw_graph(nn.functional.cross_entropy(scores, labels))
+    box = next(box for node, box in picture.boxes.items() if node.name == "labels")
+    assert box.lines[-1][1] == "value  0, 1, 2, 0, … from 0 to 2"
+
+
+def test_a_closed_group_says_what_its_neighbour_calls_its_result():
+    picture = study.draw_graph(lenet_loss()[1], depth=1)
+    (group,) = [item for item in picture.view().boxes if isinstance(item, Group) and item.title == "7 (Linear)"]
+    assert picture.boxes[group].lines[2][1] == "linear: float32 (2, 120)"
+
+
 @pytest.mark.parametrize("ending", ["svg", "png", "html", "dot", "txt"])
 def test_every_format_is_written(ending, tmp_path):
     if ending == "png":
@@ -105,6 +128,32 @@ def test_every_format_is_written(ending, tmp_path):
             assert word in data.decode()
     if ending == "html":
         assert b"http:" not in data.replace(b"http://www.w3.org/2000/svg", b"") and b"https:" not in data
+
+
+def test_a_tensor_may_be_called_as_a_place_in_the_page():
+    DATA, FONT = (minidl.tensor(x, requires_grad=True) for x in (2.0, 3.0))
+    SVG = DATA * FONT
+    page = study.draw_graph(SVG).html()
+    assert "<title>the graph of SVG = 6</title>" in page
+    assert page.count('"views"') == page.count("<svg") == 1 and ">DATA · FONT<" in page
+
+
+def test_endings_have_one_rule(tmp_path):
+    study.draw_graph(neuron(), tmp_path / "new" / "GRAPH.SVG")
+    assert (tmp_path / "new" / "GRAPH.SVG").read_text("utf-8").startswith("<svg")
+    study.explain_backward(neuron()).to_html(tmp_path / "steps")
+    assert (tmp_path / "steps.html").exists()
+    with pytest.raises(ValueError, match=r"ends in \.html, got 'steps\.png'"):
+        study.explain_backward(neuron()).to_html(tmp_path / "steps.png")
+    study.summary(nn.Linear(2, 1), minidl.ones(1, 2)).table().to_csv(tmp_path / "new" / "folder" / "layers.csv")
+    assert (tmp_path / "new" / "folder" / "layers.csv").exists()
+    assert charts.with_ending("runs").name == "runs.png"
+
+
+@pytest.mark.parametrize("depth", [-1, "a", 1.5])
+def test_a_depth_is_a_number_of_levels(depth):
+    with pytest.raises(ValueError, match="expected as depth the number of levels"):
+        study.draw_graph(neuron(), depth=depth)
 
 
 def test_another_ending_is_refused(tmp_path):

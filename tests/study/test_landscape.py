@@ -148,6 +148,14 @@ def test_a_path_in_a_plane_is_shown_whole_and_where_it_is():
     np.testing.assert_allclose(W + given.places @ askew, path, atol=1e-12)
 
 
+def test_directions_along_which_a_path_did_not_move():
+    e = np.eye(3)
+    result = study.landscape(Quadratic(), energy, directions=e[:2], path=[W + 2 * e[0], W], points=5, span=3.0)
+    assert result.axes[0][-1] > 2 and result.axes[1].tolist() == [-3, -1.5, 0, 1.5, 3]
+    still = study.landscape(Quadratic(), energy, directions=e[:1], path=[W], points=5)
+    assert still.axes[0].tolist() == [-1, -0.5, 0, 0.5, 1] and still.walk.share == 1
+
+
 def test_the_text():
     lines = str(study.landscape(Quadratic(), energy, directions=np.eye(3)[:2], points=21)).splitlines()
     assert lines[0].split() == ["b", "\\", "a", "-1", "-0.7", "-0.3", "0", "0.3", "0.7", "1"]
@@ -219,13 +227,21 @@ def test_what_cannot_be_drawn():
         ({"directions": [W, 2 * W]}, "neither 0 nor parallel"),
         ({"directions": [0 * W]}, "neither 0"),
         ({}, "of one dimension, no filters"),
+        ({"directions": [W * np.nan]}, "the directions: expected finite numbers"),
+        ({"path": [W * np.inf, W]}, "the path: expected finite numbers"),
         ({"directions": [W[:2]]}, "the directions: expected vectors of 3 entries.*got vectors of 2"),
         ({"path": []}, "the path: expected vectors of 3 entries.*got vectors of none"),
         ({"path": [W + 1, W + 2]}, "2 dims need a path that turned: the 2 weights recorded span only 1"),
         ({"path": [W], "dims": 1}, "span only 0"),
         ({"points": 4}, "points must be odd and from 3.*got 4"),
         ({"dims": 3}, "1 or 2 dims, got 3"),
+        ({"span": 0}, "span must be above 0.*got 0"),
     ]:
         with pytest.raises(ValueError, match=message):
             study.landscape(model, energy, **options)
+    with pytest.raises(TypeError, match="landscape: expected a Module, got NoneType"):
+        study.landscape(None, energy)
+    nn.init.constant_(model.w, np.nan)
+    with pytest.raises(ValueError, match="the weights: expected finite numbers"):
+        study.landscape(model, energy)
     assert filter_direction(nn.Linear(2, 1), np.random.default_rng(0)).shape == (3,)

@@ -119,10 +119,35 @@ def test_what_the_verdict_says_where_the_range_does_not_fit():
     assert len(str(low).splitlines()) == 18
 
 
+def test_where_the_loss_falls_late_the_suggestion_is_a_tenth_of_the_lowest():
+    rates, losses = np.geomspace(1e-4, 1, 41), np.repeat([1.0, 0.1, 2.0], [35, 3, 3])
+    test = study.RangeTest(rates, losses, width=1, ended=True)
+    assert rates[33] <= test.steepest <= rates[35] and rates[35] <= test.lowest <= rates[37]
+    assert test.suggestion == float(f"{test.lowest / 10:.2g}")
+
+
 def test_a_loss_that_is_not_finite_ends_it():
     model = Quadratic(1.0)
     test = study.lr_range_test(model, optim.SGD(model.parameters()), lambda model: energy(model) / 0 * 0)
-    assert len(test.losses) == 1 and np.isnan(test.losses[0]) and "never fell" in test.verdict
+    assert len(test.losses) == 1 and np.isnan(test.losses[0]) and np.isnan(test.suggestion)
+    assert test.verdict.startswith("the loss is nan before the first step: look for nan or inf in inputs")
+    pytest.importorskip("matplotlib")
+    assert test.plot().axes
+
+
+def test_weights_that_do_not_move():
+    model = Quadratic(1.0)
+    test = study.lr_range_test(model, optim.SGD(model.parameters()), lambda model: energy(model) * 0 + 3, steps=20)
+    assert test.verdict.startswith("the loss never changed") and np.isnan(test.suggestion)
+
+
+def test_the_optimizer_of_another_model_is_refused():
+    model, other = Quadratic(1.0), Quadratic(2.0)
+    with pytest.raises(ValueError, match="is it that of another model"):
+        study.lr_range_test(model, optim.SGD(other.parameters()), energy)
+    for given, message in [((None, None), "a Module, got NoneType"), ((model, model), "an Optimizer, got Quadratic")]:
+        with pytest.raises(TypeError, match=f"lr_range_test: expected {message}"):
+            study.lr_range_test(*given, energy)
 
 
 def test_noise_does_not_end_it_and_losses_below_zero_are_fine():

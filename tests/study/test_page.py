@@ -118,6 +118,25 @@ def test_groups_open_and_close(page, tmp_path):
     assert boxes_on(page) == {node.key for node in picture.graph.nodes}
 
 
+def test_what_was_not_computed_yet_has_no_picture(page, tmp_path):
+    study.explain_backward(lenet_loss()[1]).to_html(tmp_path / "steps.html")
+    page.goto(f"file://{tmp_path}/steps.html")
+
+    def pictures():
+        return [image for image in page.query_selector_all("#layer .box image") if image.is_visible()]
+
+    leaves, _ = len(pictures()), page.click("#last")
+    assert 0 < leaves < len(pictures())
+
+
+def test_where_a_graph_cannot_be_opened_as_a_whole_the_button_says_why(page, tmp_path):
+    for blocks, enabled in ((12, True), (80, False)):
+        study.draw_graph(deep_loss(blocks)[1], tmp_path / "graph.html")
+        page.goto(f"file://{tmp_path}/graph.html")
+        assert page.is_visible("#all") and page.is_enabled("#all") == enabled
+        assert ("too many boxes" in page.text_content("#all")) != enabled
+
+
 def test_in_a_large_graph_the_step_opens_the_groups_around_it(page, tmp_path):
     explained = study.explain_backward(deep_loss(12)[1])
     explained.to_html(tmp_path / "steps.html")

@@ -1,5 +1,8 @@
 """The profile: its parts are found where the time was spent, they add up, and nothing is left behind."""
 
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
+
 import numpy as np
 import pytest
 
@@ -7,6 +10,7 @@ import minidl
 from minidl import nn, optim, study
 from minidl.autograd import engine, op
 from minidl.ops import elementwise
+from minidl.study.calls import Calls
 from minidl.train.models import lenet
 
 
@@ -133,6 +137,40 @@ def test_every_optimizer_is_seen():
     optimizers = [optim.SGD([w]), optim.Adam([w]), optim.LBFGS([w])]
     found = study.profile(lambda: [optimizer.step(lambda: 0.0) for optimizer in optimizers], runs=1)
     assert {entry.op for entry in found.entries} >= {"SGD.step", "Adam.step", "LBFGS.step"}
+
+
+def test_a_step_is_seen_once_where_its_class_is_derived_in_two_ways():
+    class Left(optim.SGD): ...
+
+    class Right(optim.SGD): ...
+
+    class Both(Left, Right):
+        def step(self, closure=None):
+            return closure()
+
+    optimizer = Both([minidl.ones(3, requires_grad=True)])
+    found = study.profile(lambda: optimizer.step(lambda: 0.0), runs=1)
+    assert [(entry.op, entry.calls) for entry in found.entries] == [("Both.step", 1)]
+
+
+def test_a_module_that_another_thread_calls_is_not_ours():
+    begun, done = Event(), Event()
+
+    class Waits(nn.Module):
+        def forward(self, x):
+            begun.set()
+            assert done.wait(10)
+            return x
+
+    theirs, ours = Waits(), nn.Linear(2, 2)
+    with Calls() as calls, ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(theirs, minidl.ones(1))
+        assert begun.wait(10)
+        assert calls.running == ()
+        y = ours(minidl.ones(1, 2))
+        done.set()
+        answer.result()
+        assert calls.running == () and calls.at(y.order) == (ours,)
 
 
 def test_models_of_one_class_are_told_apart():

@@ -7,6 +7,7 @@ import pytest
 
 import minidl
 from minidl import autograd, optim, study
+from minidl.study import races
 
 EVERY = {"SGD": (optim.SGD, {"lr": 0.001}), "Adam": (optim.Adam, {"lr": 0.3}), "Adagrad": (optim.Adagrad, {"lr": 1.0})}
 
@@ -61,7 +62,7 @@ def test_a_function_of_ones_own_in_three_dimensions_and_an_optimizer_that_calls_
     assert table[0]["final value"] < 1e-10 and table[2]["final value"] == valley(minidl.full((3,), 3.0)).item()
     assert table[0]["steps to tolerance"] < 20
     assert table[2]["steps to tolerance"] is None and table[2]["path length"] == 0
-    assert str(result).splitlines()[3].split() == ["still", "0", "-", "54", "0"]
+    assert str(result).splitlines()[3].split() == ["still", "0", "-", "60", "54", "0"]
     pytest.importorskip("matplotlib")
     assert len(result.plot(tmp_path / "curves.svg").axes) == 1  # no map
 
@@ -106,11 +107,80 @@ def test_the_search_finds_the_rate_that_arrives_first():
     assert study.race("bowl", {"SGD": optim.SGD}, steps=20, search=True).table()[0]["lr"] == 1.0
 
 
+def test_what_the_search_compares():
+    def badness(*values):
+        return races._badness(races.Run("", 1.0, np.zeros((len(values), 2)), np.array(values), 0), 0.0, 0.1)
+
+    early, late, never = badness(10, 1, 1, 1, 0, 0), badness(10, 9, 8, 7, 6, 0), badness(10, 9, 8, 7, 5, 5)
+    climbs, falls = badness(10, 21, 1, 0, 0, 0), badness(10, 2, 2, 2, 2, 9)
+    assert sorted([climbs, falls, never, late, early]) == [early, late, never, falls, climbs]
+
+
+@pytest.mark.parametrize("name", ["beale", "noisy", "sparse"])
+def test_rates_searched_side_by_side_are_those_of_runs_of_their_own(name):
+    optimizers = {"Adam": optim.Adam, "momentum": (optim.SGD, {"momentum": 0.9})}
+    rates, surface = [1e-3, 0.03, 0.3, 30.0], races._surface(name, None, None)
+    for kind, options in races.entries(optimizers).values():
+        together = races._run_all(surface, "", kind, options, rates, 40, 3)
+        alone = [races._run(surface, "", kind, {**options, "lr": rate}, 40, 3) for rate in rates]
+        for a, b in zip(together, alone, strict=True):
+            assert (a.lr, a.gradients, len(a.path)) == (b.lr, b.gradients, len(b.path))
+            np.testing.assert_allclose(a.path[:-1], b.path[:-1], rtol=1e-6)
+
+
+@pytest.mark.filterwarnings("error")
+def test_rates_that_all_flee_at_once_warn_of_nothing():
+    found = study.best_rates("beale", {"SGD": optim.SGD, "LBFGS": optim.LBFGS}, steps=5, rates=[1e9, 1e10])
+    assert found["SGD"] == 1e9
+    assert study.race("beale", {"SGD": (optim.SGD, {"lr": 1e200})}).table()[0]["final value"] == np.inf
+
+
+def test_the_gradients_that_a_step_computes_are_counted():
+    optimizers = {"LBFGS": (optim.LBFGS, {"max_iter": 4}), "SGD": (optim.SGD, {"lr": 1e-3})}
+    first, second = study.race("rosenbrock", optimizers, steps=10).table()
+    assert 10 < first["gradients computed"] <= 50 and second["gradients computed"] == 10
+
+
+def wall(w):
+    return w.log().sum()
+
+
 def test_what_cannot_be_raced():
-    with pytest.raises(ValueError, match="there is no surface 'hill', only bowl, ravine"):
-        study.race("hill", EVERY)
-    with pytest.raises(ValueError, match="needs a start"):
-        study.race(lambda w: w.sum(), EVERY)
+    class Plain(optim.SGD):
+        pass
+
+    adam = optim.Adam([minidl.zeros(1, requires_grad=True)])
+    for error, message, arguments in [
+        (ValueError, "there is no surface 'hill', only bowl, ravine", ("hill", EVERY)),
+        (ValueError, "needs a start", (lambda w: w.sum(), EVERY)),
+        (ValueError, r"wall is nan at the start \[-1.0, 1.0\]", (wall, EVERY, [-1.0, 1.0])),
+        (ValueError, "bowl is inf at the start", ("bowl", EVERY, [np.inf, 1.0])),
+        (ValueError, r"two dimensions, x and y, got a start of shape \(3,\)", ("bowl", EVERY, [1.0, 2.0, 3.0])),
+        (TypeError, "objective: expected a function that takes a tensor to a tensor, got float from it",
+         (lambda w: 1.0, EVERY, [1.0])),
+        (RuntimeError, r"a single number, got shape \(2,\): reduce it", (lambda w: w * 2, EVERY, [1.0, 2.0])),
+        (TypeError, "a name or a function of a tensor, got int", (3, EVERY)),
+        (ValueError, "optimizers: expected at least one", ("bowl", {})),
+        (TypeError, r"optimizers: expected {label: \(class, options\)}.* got list", ("bowl", [optim.SGD])),
+        (TypeError, "'a': .* already: give its class, optim.Adam", ("bowl", {"a": adam})),
+        (TypeError, r"'a': expected \(class, options\), .* got \('Adam', {}\)", ("bowl", {"a": ("Adam", {})})),
+        (TypeError, "'a': .* got 0.1", ("bowl", {"a": 0.1})),
+    ]:  # fmt: skip
+        with pytest.raises(error, match=message):
+            study.race(*arguments)
+        with pytest.raises(error, match=message):
+            study.best_rates(*arguments)
+    assert len(study.race("bowl", {"own": Plain}, steps=2).runs) == 1
+
+
+def test_the_words_of_a_picture():
+    pytest.importorskip("matplotlib")
+    result = study.race(lambda w: (w**2).sum() / 2, {"SGD": (optim.SGD, {"lr": 1.0})}, [1.0, 2.0], steps=5)
+    figure = result.plot()
+    (legend,) = figure.legends
+    assert legend.get_title().get_text() == "objective: steps to arrive"
+    assert legend.get_texts()[0].get_text() == "SGD, lr 1: 1 step"
+    assert result.floored and "1e-12" in figure.axes[1].texts[0].get_text()
 
 
 def test_a_picture_of_the_paths_on_the_surface(tmp_path):

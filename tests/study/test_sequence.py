@@ -27,7 +27,8 @@ def test_the_figure_of_adaptive_updates():
 def test_the_rates_on_the_left_and_the_paths_on_the_right(tmp_path):
     pytest.importorskip("matplotlib")
     fed = study.feed(GRADIENTS, {label: entry for label, (entry, *_) in FIGURE.items()}, start=1.0)
-    left, right = fed.plot(tmp_path / "figure.svg").axes
+    left, right, below = fed.plot(tmp_path / "figure.svg").axes
+    assert [segment[1][1] for segment in below.collections[0].get_segments()] == GRADIENTS.tolist()
     assert left.lines[0].get_linestyle() == "--"  # SGD's, which is constant
     np.testing.assert_array_equal(right.lines[3].get_ydata(), fed.paths["Adam"])
     assert fed.paths["SGD"][0] == 1.0 - 0.1 * GRADIENTS[0]
@@ -40,3 +41,28 @@ def test_a_rule_without_a_rate():
             return dict(w=w - lr * g)
 
     assert np.isnan(study.feed([1.0, 2.0], {"plain": (Plain, {"lr": 0.1})}).rates["plain"]).all()
+
+
+def test_lines_that_lie_on_each_other_are_told_apart():
+    pytest.importorskip("matplotlib")
+    fed = study.feed([1.0, 2.0], {"SGD": (optim.SGD, {"lr": 0.1}), "momentum": (optim.SGD, {"lr": 0.1, "momentum": 1})})
+    left, right, _ = fed.plot().axes
+    assert [(line.get_linestyle(), line.get_linewidth()) for line in left.lines] == [("-", 4.5), ("--", 1.8)]
+    assert [line.get_linewidth() for line in right.lines] == [1.8, 1.8]
+
+
+@pytest.mark.parametrize(
+    ("gradients", "optimizers", "error", "message"),
+    [
+        ([], {"SGD": optim.SGD}, ValueError, r"a list of numbers, one for each step, got shape \(0,\)"),
+        (None, {"SGD": optim.SGD}, ValueError, "a list of numbers, got None"),
+        (1.0, {"SGD": optim.SGD}, ValueError, r"got shape \(\)"),
+        ([[1.0]], {"SGD": optim.SGD}, ValueError, r"got shape \(1, 1\)"),
+        ([1.0, np.nan], {"SGD": optim.SGD}, ValueError, "nan or inf in it"),
+        ([1.0], {"LBFGS": optim.LBFGS}, TypeError, "'LBFGS': LBFGS computes its gradients itself"),
+        ([1.0], {}, ValueError, "expected at least one"),
+    ],
+)
+def test_what_cannot_be_fed(gradients, optimizers, error, message):
+    with pytest.raises(error, match=message):
+        study.feed(gradients, optimizers)

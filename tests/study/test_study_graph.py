@@ -6,6 +6,7 @@ from study.study_cases import deep_loss, lenet_loss, neuron, number
 
 import minidl
 from minidl import nn, study
+from minidl.study import graph
 from minidl.study.graph import Group, Node
 
 
@@ -48,18 +49,10 @@ def test_looking_changes_nothing():
     assert len(seen) == 3  # hooks are part of every backward pass
     loss.backward()
     assert all(np.array_equal(before[name], x.array) for name, x in model.named_parameters())
-    with_study = [p.grad.array for p in model.parameters()]
-    model.zero_grad()
-    lenet_loss()[1].backward()
-    _, again = lenet_loss()
+    twin, again = lenet_loss()
     again.backward()
-    assert all(np.array_equal(a, b) for a, b in zip(with_study, gradients_of_lenet(), strict=True))
-
-
-def gradients_of_lenet():
-    model, loss = lenet_loss()
-    loss.backward()
-    return [p.grad.array for p in model.parameters()]
+    for p, q in zip(model.parameters(), twin.parameters(), strict=True):
+        np.testing.assert_array_equal(p.grad.array, q.grad.array)
 
 
 def test_tensors_are_called_as_variables_are():
@@ -70,6 +63,19 @@ def test_tensors_are_called_as_variables_are():
     assert [node.name for node in study.explain_backward(c).graph.nodes] == ["a", "its own name", "c"]
 
 
+def test_entries_of_lists_and_parameters_of_models_are_called_by_their_places():
+    weights, model = [number(2.0), number(3.0)], nn.Sequential(nn.Linear(1, 1))
+    loss = model(minidl.ones(1, 1)).sum() * weights[0] * weights[1]
+    names = {node.name for node in study.draw_graph(loss).graph.nodes}
+    assert {"weights[0]", "weights[1]", "model.0.weight", "model.0.bias", "data"} <= names
+    assert names.isdisjoint({"data₂", "data₃"})
+
+
+def test_a_parameter_that_nobody_named_has_the_letter_of_its_use():
+    loss = nn.Linear(2, 1)(minidl.ones(3, 2)).sum()
+    assert [node.name for node in study.draw_graph(loss).graph.nodes] == ["data", "w", "b", "linear", "loss"]
+
+
 def test_what_a_leaf_is():
     layer, w, x = nn.Linear(2, 1), number(1.0), minidl.ones(3, 2)
     picture = study.draw_graph((layer(x) * w).sum())
@@ -78,11 +84,10 @@ def test_what_a_leaf_is():
     assert kinds["w"] == "leaf" and kinds["x"] == "data"
 
 
-def test_of_a_tensor_of_many_elements_values_are_shown_and_gradients_that_are_there():
+def test_a_tensor_of_many_elements_has_no_gradients_and_those_of_another_pass_are_not_its():
     x = minidl.ones(3, requires_grad=True)
     (x * 2).sum().backward()
-    nodes = study.draw_graph(x * x).graph.nodes
-    assert nodes[0].gradient.tolist() == [2, 2, 2] and nodes[1].gradient is None
+    assert [node.gradient for node in study.draw_graph(x * x).graph.nodes] == [None, None]
 
 
 def test_values_of_leaves_are_those_of_the_moment():
@@ -182,16 +187,28 @@ def test_a_long_graph_is_folded():
     y = x
     for _ in range(1000):
         y = y * x
-    graph = study.draw_graph(y).graph
-    assert len(graph.nodes) == 1001
-    assert all(len(group.members) <= 60 for group in [graph.root, *graph.root.groups()])
-    assert [member.name for member in graph.root.members if isinstance(member, Node)] == ["x"]
+    found = study.draw_graph(y).graph
+    assert len(found.nodes) == 1001
+    assert all(len(group.members) <= 60 for group in [found.root, *found.root.groups()])
+    assert [member.name for member in found.root.members if isinstance(member, Node)] == ["x"]
+
+
+def test_reading_a_long_graph_takes_a_time_that_grows_with_its_length():
+    used = {}
+    names = [graph._unused("add", used, str) for _ in range(20_000)]  # a second if each looked at those before it
+    assert names[:3] == ["add", "add2", "add3"] and len(set(names)) == 20_000
+    assert graph._unused("add", used, str) == "add20001"
 
 
 def test_every_node_is_a_member_of_one_group():
     for _, loss in (lenet_loss(), deep_loss()):
-        graph = study.draw_graph(loss).graph
-        assert sorted(node.key for node in graph.root.nodes()) == sorted(node.key for node in graph.nodes)
-        for group in [graph.root, *graph.root.groups()]:
+        found = study.draw_graph(loss).graph
+        assert sorted(node.key for node in found.root.nodes()) == sorted(node.key for node in found.nodes)
+        for group in [found.root, *found.root.groups()]:
             for member in group.members:
                 assert (member.group if isinstance(member, Node) else member.parent) is group
+
+
+def test_only_modules_are_recorded():
+    with pytest.raises(TypeError, match="record: expected a Module, got NoneType"), study.record(None):
+        pass

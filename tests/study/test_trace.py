@@ -61,6 +61,28 @@ def test_what_lbfgs_remembers_after_each_step():
     assert len(trace.table()) == 3 and "step" not in vars(optimizer)
 
 
+def test_two_traces_of_lbfgs_in_each_other():
+    (w,) = parameters([(2,)])
+    optimizer = optim.LBFGS([w], max_iter=1)
+
+    def closure():
+        optimizer.zero_grad()
+        loss = (w * w).sum()
+        loss.backward()
+        return loss
+
+    first, second = study.OptimizerTrace(optimizer, {w: [0]}), study.OptimizerTrace(optimizer, {w: [0]})
+    optimizer.step(closure=closure)
+    second.detach()
+    optimizer.step(closure)
+    third = study.OptimizerTrace(optimizer, {w: [0]})
+    first.detach()
+    assert optimizer.step(closure).item() >= 0
+    third.detach()
+    assert [len(trace.table()) for trace in (first, second, third)] == [2, 1, 1]
+    assert optimizer.watchers == [] and "step" not in vars(optimizer)
+
+
 def test_an_optimizer_of_ones_own_with_a_rule_that_cannot_be_recorded():
     class Clipped(optim.Optimizer):
         def __init__(self, params, lr=0.1):
@@ -136,8 +158,8 @@ def test_the_numbers_as_a_file_and_as_a_series(tmp_path):
     trace = study.OptimizerTrace(optimizer, {w: [2]})
     for _ in steps(optimizer, [w], 3):
         pass
-    trace.to_csv(tmp_path / "trace.csv")
-    with open(tmp_path / "trace.csv", encoding="utf-8") as file:
+    trace.to_csv(tmp_path / "new" / "trace.csv")
+    with open(tmp_path / "new" / "trace.csv", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == ["t", "parameter", "entry", "g", "s", "rate", "step", "w"]
     assert [np.float32(row["rate"]) for row in rows] == list(trace.series("rate"))
@@ -185,3 +207,26 @@ def test_what_it_does_not_know_is_an_error():
     trace = study.OptimizerTrace(optimizer, {a: [1]})
     with pytest.raises(ValueError, match="not watched"):
         trace.series("g", a, 0)
+    with pytest.raises(ValueError, match=r"a tensor of shape \(2,\) is not watched, only: 0 \(2,\)"):
+        trace.series("w", b)
+    with pytest.raises(TypeError, match="param: expected a Tensor, got int"):
+        trace.series("w", 1)
+    for _ in steps(optimizer, [a], 1):
+        pass
+    with pytest.raises(ValueError, match="no quantity 'v', only g, rate, step, w"):
+        trace.series("v")
+    with pytest.raises(TypeError, match="OptimizerTrace: expected an Optimizer, got NoneType"):
+        study.OptimizerTrace(None)
+
+
+def test_the_names_of_a_model():
+    model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 1))
+    optimizer = optim.SGD(model.parameters(), lr=0.1)
+    with study.OptimizerTrace(optimizer, model, entries=1) as trace:
+        model(minidl.ones(1, 2)).sum().backward()
+        optimizer.step()
+    assert trace.table().column("parameter") == ["0.weight", "0.bias", "1.weight", "1.bias"]
+    pytest.importorskip("matplotlib")
+    figure = trace.plot()
+    assert [axes.get_xlabel() for axes in figure.axes] == ["", "step", "step", "step"]
+    assert figure.legends[0].get_texts()[0].get_text() == "0.weight [0, 0]"
