@@ -46,13 +46,12 @@ def main() -> None:
     parser.add_argument(
         "--out", type=study.charts.with_ending, default="runs/three_ways.png", help="picture of the loss (%(default)s)"
     )
-    options = parser.parse_args()
+    options, results = parser.parse_args(), {}
     images, labels = MNIST(train=True)[:2000]
-    results = {}
     for way, (batch_size, lr, epochs, _) in WAYS.items():
         results[way] = descend(images, labels, batch_size, lr, epochs)
-        steps, seconds, loss = results[way][-1]
-        print(f"{way:35} {steps:5,} steps of {1e3 * seconds / steps:4.2f} ms = {seconds:4.2f} s, loss {loss:.3f}")
+        steps, took, loss = results[way][-1]
+        print(f"{way:35} {steps:5,} steps of {1e3 * took / steps:4.2f} ms = {took:4.2f} s, loss {loss:.3f}")
     draw(results, options.out)
 
 

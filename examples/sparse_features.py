@@ -15,8 +15,7 @@ import numpy as np
 import minidl
 from minidl import nn, optim, study
 
-WORDS, TEXTS, BATCH = 200, 4000, 8
-RATES = [10 ** (k / 2) for k in range(-5, 4)]
+WORDS, TEXTS, BATCH, RATES = 200, 4000, 8, [10 ** (k / 2) for k in range(-5, 4)]
 METHODS = {"SGD": (optim.SGD, "#0072b2"), "Adagrad": (optim.Adagrad, "#d55e00"), "Adam": (optim.Adam, "#009e73")}
 
 
