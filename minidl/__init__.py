@@ -60,6 +60,7 @@ from minidl.functional.random import (
 )
 from minidl.random import get_rng_state, initial_seed, seed, set_rng_state
 from minidl.replay import compile
+from minidl.threads import get_num_threads, set_num_threads
 from minidl.ops.shapes import (
     squeeze, stack, swapaxes, swapaxes as swapdims, swapaxes as transpose, unsqueeze,
 )

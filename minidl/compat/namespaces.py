@@ -109,8 +109,8 @@ def _torch() -> Namespace:
         compile=s.itself, autocast=s.autocast, GradScaler=s.GradScaler, is_autocast_enabled=s.no,
         bfloat16=s.Lacking("torch.bfloat16"), set_default_device=s.set_default_device,
         set_default_tensor_type=lambda kind: minidl.set_default_dtype(kind.dtype),
-        **dict.fromkeys(["set_num_threads", "set_num_interop_threads", "use_deterministic_algorithms",
-                         "set_float32_matmul_precision"], s.nothing), get_num_threads=lambda: 1,
+        **dict.fromkeys(["set_num_interop_threads", "use_deterministic_algorithms", "set_float32_matmul_precision"],
+                        s.nothing),
     )  # fmt: skip
 
 

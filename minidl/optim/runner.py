@@ -19,8 +19,10 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from minidl import backend
 from minidl.backend import Array
+from minidl.threads import get_num_threads, in_threads
 
-CHUNK = 2**15  # elements: large enough to hide the cost of a call, small enough that all arrays stay in the cache
+CHUNK = 2**16  # elements: large enough to hide the cost of a call, small enough that all arrays stay in the cache
+SHARE = 2 * CHUNK  # elements: what a thread takes at least, and at once, for the others wait at the start of each call
 LINE = 64  # bytes in a line of the cache
 
 Rule = Callable[..., dict[str, Any]]
@@ -212,30 +214,45 @@ class Program:
         self.numbers: Callable[[Mapping[str, float]], list[float]] = eval(f"lambda letters: [{', '.join(numbers)}]")
         self.cells = np.empty(len(numbers), recorder.example.dtype)  # for them
         self._cells = [self.cells[i, ...] for i in range(len(numbers))]  # 0-d arrays: faster than Python's floats
-        self._buffers = [aligned(np, CHUNK, self.cells.dtype) for _ in range(buffers)]
+        self._buffers = [self._new_buffers(buffers)]  # of each thread
         self.fused = backend.fuse(recorder.xp, self.kernel(recorder.xp))
 
     def run(self, arrays: Sequence[Array]) -> None:
         """Update w and memory in `arrays`, which are [w, g, *memory], flat; the numbers are in `cells`."""
+        n, threads = len(arrays[0]), get_num_threads()
+        if n < 2 * SHARE or threads == 1:
+            return self._repeat(arrays, CHUNK, self._buffers[0])
+        self._buffers += [self._new_buffers(len(self._buffers[0])) for _ in range(len(self._buffers), threads)]
+
+        def share(k: int, start: int, end: int) -> None:
+            self._repeat([a[start:end] for a in arrays], SHARE, self._buffers[k])
+
+        in_threads(share, n, SHARE)
+
+    def _repeat(self, arrays: Sequence[Array], chunk: int, buffers: list[Array]) -> None:
+        """The calls on so many entries at a time."""
         n = len(arrays[0])
-        pieces = -(-n // CHUNK)
+        pieces = -(-n // chunk)
         size = -(-n // (pieces * LINE)) * LINE if pieces else 1  # equal, and aligned
         for start in range(0, n, size):
             values = [a[start : start + size] for a in arrays] if pieces > 1 else list(arrays)
             count = len(values[0])
             values += self._cells
-            values += [buffer[:count] for buffer in self._buffers]
+            values += [buffer[:count] for buffer in buffers]
             for ufunc, x, y, out in self._calls:
                 if y is None:
                     ufunc(values[x], out=values[out])
                 else:
                     ufunc(values[x], values[y], out=values[out])
 
+    def _new_buffers(self, count: int) -> list[Array]:
+        return [aligned(np, SHARE, self.cells.dtype) for _ in range(count)]
+
     def kernel(self, xp: Any) -> Callable[..., None]:
         """The same as one function of all arrays and numbers that calls ufuncs of `xp` only, for `backend.fuse`."""
 
         def update(*given: Any) -> None:
-            values = [*given, *[None] * len(self._buffers)]
+            values = [*given, *[None] * len(self._buffers[0])]
             for ufunc, x, y, out in self._calls:
                 values[out] = getattr(xp, ufunc.__name__)(*[values[i] for i in (x, y) if i is not None])
             for target in self._targets:
