@@ -47,8 +47,10 @@ def _through_time(g: Any, out: Any, x: Any, s: Any, w: Any, b: Any = None, *, ce
         du.append(du_t)
         ds[0] = ds[0] + du_t @ w
         ds = [own + later for own, later in zip(g[t], ds, strict=True)]
-    u, h = stack(du[::-1]).reshape((-1, len(w))), out[:-1, 0].reshape((-1, w.shape[1]))  # (T·N, G·H), (T·N, H)
-    return stack(dx[::-1]), stack(ds), u.T @ h, u.sum(axis=0)
+    du = stack(du[::-1])
+    dx = du if dx[-1] is du_t else stack(dx[::-1])
+    u, h = du.reshape((-1, len(w))), out[:-1, 0].reshape((-1, w.shape[1]))  # (T·N, G·H), (T·N, H)
+    return dx, stack(ds), u.T @ h, u.sum(axis=0)
 
 
 recurrence.vjps(together=_through_time)
