@@ -15,8 +15,8 @@ from minidl import nn, study
 from minidl.autograd import detect_anomaly
 from minidl.autograd.engine import run_backward
 from minidl.autograd.tensor import Tensor
-from minidl.study import formula, notation
-from minidl.study.words import WORDS, in_words
+from minidl.study.graphs import formula, notation
+from minidl.study.graphs.words import WORDS, in_words
 
 
 def tensors(row):

@@ -9,8 +9,8 @@ import minidl
 from minidl import nn, optim, study
 from minidl.autograd import engine
 from minidl.ops import elementwise, fused, products, reductions
-from minidl.study.breaking import Change
-from minidl.study.classics import Bug, Gradients
+from minidl.study.classic_bugs.breaking import Change
+from minidl.study.classic_bugs.classics import Bug, Gradients
 
 gradient_bugs = [name for name, bug in study.bugs.items() if isinstance(bug.example, Gradients)]
 every_bug = pytest.mark.parametrize("bug", study.bugs)

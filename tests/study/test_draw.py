@@ -11,8 +11,8 @@ from study.study_cases import deep_loss, lenet_loss, neuron, overlap
 import minidl
 from minidl import nn, study
 from minidl.study import charts
-from minidl.study.boxes import LETTER, PADDING
-from minidl.study.graph import Group
+from minidl.study.graphs.boxes import LETTER, PADDING
+from minidl.study.graphs.graph import Group
 
 igraph = pytest.importorskip("igraph")
 SVG = "{http://www.w3.org/2000/svg}"

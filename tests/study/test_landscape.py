@@ -7,7 +7,7 @@ import pytest
 
 import minidl
 from minidl import nn, optim, study
-from minidl.study.landscape import filter_direction, principal_directions
+from minidl.study.landscapes.landscape import filter_direction, principal_directions
 
 RANDOM = np.random.default_rng(2)
 A = np.array([[3.0, 1.0, 0.0], [1.0, 2.0, 0.5], [0.0, 0.5, 1.0]])

@@ -15,7 +15,7 @@ import pytest
 import minidl
 from minidl import data, nn, optim, study
 from minidl.autograd import engine, gradients
-from minidl.study import lint_rules
+from minidl.study.linting import rules
 from minidl.train import Trainer
 from minidl.train.averaging import AveragedModel, update_bn
 
@@ -715,6 +715,6 @@ def test_an_optimizer_or_a_model_that_is_given_is_known_from_the_start():
 
 
 def test_every_check_has_a_planted_mistake_and_says_what_to_do():
-    checks = [check for checks in lint_rules.CHECKS.values() for check in checks]
+    checks = [check for checks in rules.CHECKS.values() for check in checks]
     assert {check.name for check in checks} == set(MISTAKES)
     assert all(check.expected and check.do for check in checks)

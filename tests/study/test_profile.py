@@ -38,7 +38,7 @@ nap.vjps(lambda g, out, x: slept(8, g))
 
 @pytest.fixture
 def clock(monkeypatch):
-    monkeypatch.setattr("minidl.study.profiler.perf_counter", Clock())
+    monkeypatch.setattr("minidl.study.costs.profiler.perf_counter", Clock())
 
 
 class Nap(nn.Module):

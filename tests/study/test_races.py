@@ -7,7 +7,7 @@ import pytest
 
 import minidl
 from minidl import autograd, optim, study
-from minidl.study import races
+from minidl.study.optimizers import races
 
 EVERY = {"SGD": (optim.SGD, {"lr": 0.001}), "Adam": (optim.Adam, {"lr": 0.3}), "Adagrad": (optim.Adagrad, {"lr": 1.0})}
 

@@ -6,8 +6,8 @@ from study.study_cases import deep_loss, lenet_loss, neuron, number
 
 import minidl
 from minidl import nn, study
-from minidl.study import graph
-from minidl.study.graph import Group, Node
+from minidl.study.graphs import graph
+from minidl.study.graphs.graph import Group, Node
 
 
 def titles(group, indent=""):

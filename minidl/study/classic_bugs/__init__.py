@@ -1,0 +1,1 @@
+"""The classic bugs of whoever writes a framework, to be switched on."""

@@ -1,0 +1,1 @@
+"""Whether gradients are right, and how they pass through the layers."""

@@ -1,0 +1,1 @@
+"""A training loop looked at while it runs, for the usual mistakes."""
