@@ -39,7 +39,7 @@ def _through_time(g: Any, out: Any, x: Any, s: Any, w: Any, b: Any = None, *, ce
     """The gradients of x, s, w and b, from the last time step to the first."""
     if isinstance(g, Tensor):
         kept = None  # it holds bare arrays, through which no second derivative would find its way
-    dx, du, ds = [], [], list(g[-1])
+    dx, du, ds = list[Any](), list[Any](), list(g[-1])
     for t in reversed(range(len(x))):
         needed = kept[t] if kept else cell.step(x[t], linear(out[t, 0], w, b), *out[t])[1]
         dx_t, du_t, *ds = cell.back(needed, out[t], out[t + 1], *ds)
@@ -47,10 +47,10 @@ def _through_time(g: Any, out: Any, x: Any, s: Any, w: Any, b: Any = None, *, ce
         du.append(du_t)
         ds[0] = ds[0] + du_t @ w
         ds = [own + later for own, later in zip(g[t], ds, strict=True)]
-    du = stack(du[::-1])
-    dx = du if dx[-1] is du_t else stack(dx[::-1])
-    u, h = du.reshape((-1, len(w))), out[:-1, 0].reshape((-1, w.shape[1]))  # (T·N, G·H), (T·N, H)
-    return dx, stack(ds), u.T @ h, u.sum(axis=0)
+    all_du = stack(du[::-1])
+    all_dx = all_du if dx[-1] is du[-1] else stack(dx[::-1])
+    u, h = all_du.reshape((-1, len(w))), out[:-1, 0].reshape((-1, w.shape[1]))  # (T·N, G·H), (T·N, H)
+    return all_dx, stack(ds), u.T @ h, u.sum(axis=0)
 
 
 recurrence.vjps(together=_through_time)
