@@ -17,7 +17,7 @@ from minidl.functional.creation import arange, ones_like
 from minidl.functional.products import matmul
 from minidl.functional.reductions import amax, amin, vector_norm
 from minidl.ops import linalg as ops
-from minidl.ops.elementwise import where
+from minidl.ops.elementwise import copied, where
 from minidl.ops.linalg import det, inv
 from minidl.ops.shapes import dim_of, matrices, squeeze, swapaxes, unsqueeze
 
@@ -90,7 +90,7 @@ def matrix_power(A: Tensor, n: int) -> Tensor:
     if n < 0:
         return matrix_power(inv(A), -n)
     if n == 1:
-        return A
+        return copied(A)
     half = matrix_power(A, n // 2)
     return half @ half @ A if n % 2 else half @ half
 

@@ -14,6 +14,7 @@ from minidl.autograd import Tensor
 from minidl.functional.creation import arange, from_numpy
 from minidl.functional.shapes import movedim, ravel
 from minidl.ops import arranging as ops
+from minidl.ops.elementwise import copied
 from minidl.ops.indexing import getitem
 from minidl.ops.shapes import dim_of, dims_of, flat, many, matrices, reshape, swapaxes
 
@@ -157,7 +158,7 @@ def diag(input: Tensor, diagonal: int = 0) -> Tensor:
     """The diagonal of a matrix, or the matrix with a vector on its diagonal.  RuntimeError for anything else."""
     if input.ndim not in (1, 2):
         raise RuntimeError(f"diag: expected a vector or a matrix, got shape {input.shape}: use diagonal or diag_embed")
-    return diag_embed(input, diagonal) if input.ndim == 1 else ops.diagonals(input, offset=diagonal)
+    return diag_embed(input, diagonal) if input.ndim == 1 else copied(ops.diagonals(input, offset=diagonal))
 
 
 def diagflat(input: Tensor, offset: int = 0) -> Tensor:

@@ -11,7 +11,7 @@ from minidl.autograd import Tensor
 from minidl.autograd.tensor import describe
 from minidl.functional.along import Picked, along
 from minidl.functional.shapes import cat
-from minidl.ops.elementwise import astype, exp, log, subtract, where
+from minidl.ops.elementwise import astype, copied, exp, log, subtract, where
 from minidl.ops.indexing import take_along_axis
 from minidl.ops.logic import bitwise_xor, isfinite
 from minidl.ops.scans import EARLIER, LATER, cumulative_product, cumulative_sum, recurrence, running_extreme
@@ -76,4 +76,4 @@ def diff(
     for _ in range(n):
         minus = bitwise_xor if input.dtype == bool else subtract
         input = minus(cut(input, dim, LATER), cut(input, dim, EARLIER))
-    return input
+    return input if n else copied(input)

@@ -15,6 +15,8 @@ import numpy as np
 
 from minidl.autograd import Tensor
 from minidl.autograd.tensor import describe
+from minidl.backend import array_module
+from minidl.ops.elementwise import copied
 from minidl.ops.indexing import getitem, put
 from minidl.ops.shapes import (
     broadcast_to,
@@ -30,6 +32,12 @@ from minidl.ops.shapes import (
     transpose,
     unsqueeze,
 )  # fmt: skip
+
+
+def fresh(result: Tensor, input: Tensor) -> Tensor:
+    """`result` in memory of its own, for functions that may give `input` itself, or a view of it, and should not."""
+    return copied(result) if array_module(input.array).may_share_memory(result.array, input.array) else result
+
 
 # -- the order and number of dimensions -------------------------------------------------------------------------------
 

@@ -106,6 +106,8 @@ def compare(function: Callable[[Any, Any], Any], drawn: Any, case: Case) -> None
         return
     if isinstance(found, Exception):
         raise AssertionError(f"PyTorch gives {expected!r}") from found
+    (expected, shared_by_torch), (found, shared) = expected, found
+    assert shared <= shared_by_torch, f"a view, where PyTorch gives memory of its own: {shared - shared_by_torch}"
     assert len(found) == len(expected), f"{found} for {expected}"
     for (ours, mine), (theirs, other) in zip(found, expected, strict=True):
         assert ours == theirs, f"{ours} for {theirs}"
@@ -129,6 +131,7 @@ def _outcome(library: Any, function: Callable[[Any, Any], Any], drawn: Any, grad
         try:
             result = function(library, _each(given, drawn))
             outputs = _leaves(library, "output", result)
+            shared = _shared(library, outputs, given.tensors)
             if gradients:
                 _backward([x for _, x in outputs if isinstance(x, library.Tensor)])
         except Exception as error:
@@ -138,7 +141,7 @@ def _outcome(library: Any, function: Callable[[Any, Any], Any], drawn: Any, grad
         for part in result if isinstance(result, tuple) else ():
             if isinstance(part, Step):
                 outputs += [(f"gradient of {name}", p.grad) for name, p in part.parameters.items()]
-    return [(place, _array(library, x)) for place, x in outputs]
+    return [(place, _array(library, x)) for place, x in outputs], shared
 
 
 def _each(given: Given, drawn: Any) -> Any:
@@ -173,6 +176,18 @@ def _backward(outputs: list[Any]) -> None:
         total = part if total is None else total + part
     if total is not None:
         total.backward()
+
+
+def _shared(library: Any, outputs: list[Any], inputs: list[Any]) -> set[str]:
+    """Which outputs lie in the memory of an input."""
+
+    def share(x: Any, y: Any) -> bool:
+        if library is torch:
+            return x.untyped_storage().data_ptr() == y.untyped_storage().data_ptr() and x.numel() > 0
+        return x.device == y.device and minidl.backend.array_module(x.array).may_share_memory(x.array, y.array)
+
+    tensors = [(place, x) for place, x in outputs if isinstance(x, library.Tensor)]
+    return {f"{place} of input {i}" for place, x in tensors for i, y in enumerate(inputs) if share(x, y)}
 
 
 def _array(library: Any, x: Any) -> Any:

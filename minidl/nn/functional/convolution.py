@@ -9,6 +9,7 @@ import math
 from functools import lru_cache
 
 from minidl.autograd import Tensor
+from minidl.functional.shapes import fresh
 from minidl.nn.functional.windows import IMAGES, Size, as_size, check_images, check_settings, on_batch
 from minidl.ops import windows
 from minidl.ops.convolution import convolution, convolution_input
@@ -223,7 +224,7 @@ def unfold(input: Tensor, kernel_size: Size, dilation: Size = 1, padding: Size =
     """
     check_images("unfold", input, 2)
     window = _column_window("unfold", input.shape[-2:], kernel_size, dilation, padding, stride)
-    return on_batch(windows.unfold, 2, input, window=window)
+    return fresh(on_batch(windows.unfold, 2, input, window=window), input)
 
 
 def fold(

@@ -12,6 +12,7 @@ import numpy as np
 from minidl.autograd import Tensor
 from minidl.functional.creation import full
 from minidl.functional.shapes import cat
+from minidl.ops.elementwise import copied
 from minidl.ops.indexing import getitem, put, replaced
 
 MODES = {  # which entry of n is taken at position i, counted from -before to n + after - 1; how far that can reach
@@ -44,6 +45,8 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
         raise RuntimeError(f'pad: expected "constant" and a value, or one of {[*MODES]}, got {mode!r} and {value}')
     if len(pad) not in (2, 4, 6) or input.ndim - len(pad) // 2 not in (1, 2):
         raise RuntimeError(f"pad: {mode!r} needs numbers for all but the first one or two of {input.shape}, got {pad}")
+    if not any(pad):
+        return copied(input)
     source, reach = MODES[mode]
     for dim, (n, (before, after)) in enumerate(zip(input.shape, pairs, strict=True)):
         if not (before or after):

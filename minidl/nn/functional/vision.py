@@ -15,6 +15,7 @@ import numpy as np
 
 from minidl.autograd import Tensor
 from minidl.backend import array_module
+from minidl.functional.shapes import fresh
 from minidl.nn.functional.windows import IMAGES, as_size
 from minidl.ops.indexing import getitem
 from minidl.ops.products import matrix_product
@@ -73,7 +74,7 @@ def interpolate(
         tables = [averaging(n, out, input.dtype) for n, out, _ in sizes]
     else:
         tables = [_nearest(*side, mode == "nearest-exact") for side in sizes]
-    return resampled(input, tables=tables)
+    return fresh(resampled(input, tables=tables), input)
 
 
 def upsample(
@@ -195,7 +196,7 @@ def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
     x = reshape(input, shape=(*before, channels // (r * r), r, r, height, width))
     n = len(before)
     x = transpose(x, axes=(*range(n + 1), n + 3, n + 1, n + 4, n + 2))  # (..., C, H, r, W, r)
-    return reshape(x, shape=(*before, channels // (r * r), height * r, width * r))
+    return fresh(reshape(x, shape=(*before, channels // (r * r), height * r, width * r)), input)
 
 
 def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
@@ -207,7 +208,7 @@ def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
     x = reshape(input, shape=(*before, channels, height // r, r, width // r, r))
     n = len(before)
     x = transpose(x, axes=(*range(n + 1), n + 2, n + 4, n + 1, n + 3))  # (..., C, r, r, H, W)
-    return reshape(x, shape=(*before, channels * r * r, height // r, width // r))
+    return fresh(reshape(x, shape=(*before, channels * r * r, height // r, width // r)), input)
 
 
 def channel_shuffle(input: Tensor, groups: int) -> Tensor:
@@ -220,7 +221,7 @@ def channel_shuffle(input: Tensor, groups: int) -> Tensor:
     if channels % groups:
         raise RuntimeError(f"channel_shuffle: expected a multiple of {groups} channels, got shape {input.shape}")
     x = reshape(input, shape=(batch, groups, channels // groups, math.prod(size)))
-    return reshape(transpose(x, axes=(0, 2, 1, 3)), shape=input.shape)
+    return fresh(reshape(transpose(x, axes=(0, 2, 1, 3)), shape=input.shape), input)
 
 
 def _checked(name: str, input: Tensor, factor: int) -> int:
