@@ -12,7 +12,8 @@ from pathlib import Path
 def add_options(parser: argparse.ArgumentParser, written: Path = Path("results.md")) -> None:
     """The options of `compare.run`; `written` is the file that --write writes if it names none."""
     add = parser.add_argument
-    add("--quick", action="store_true", help="few and short rounds: a minute instead of seven")
+    add("--quick", action="store_true", help="few and short rounds: two minutes instead of twelve")
+    add("--only", nargs="+", metavar="WORDS", help="only the workloads with any of these words in their names")
     add("--threads", type=_threads, default=2, metavar="N", help="for each library (default: 2)")
     add("--write", type=Path, nargs="?", const=written, metavar="FILE",
         help=f"write the tables to a file, too, as Markdown (default: {written.name})")  # fmt: skip

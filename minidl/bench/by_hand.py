@@ -13,15 +13,18 @@ from typing import Any
 
 import numpy as np
 
+from minidl.bench.by_hand_networks import NETWORKS, mlp_scores
 from minidl.bench.workloads import (
+    LARGER,
     MLPS,
     PREDICTION,
     SMALL_OPS,
     STEPS,
     Step,
-    known_weights,
     prepared_batches,
+    read_mnist,
     small_numbers,
+    starting_weights,
     weights_and_gradients,
 )
 
@@ -104,13 +107,40 @@ def adam(w: np.ndarray, lr: float, beta1: float = 0.9, beta2: float = 0.999, eps
     return update
 
 
+def adamw(w: np.ndarray, lr: float, weight_decay: float = 0.01) -> Update:
+    descend = adam(w, lr)
+
+    def update(g: np.ndarray) -> None:
+        np.multiply(w, 1 - lr * weight_decay, out=w)
+        descend(g)
+
+    return update
+
+
 OPTIMIZERS: dict[str, Callable[..., Update]] = {
-    "SGD": sgd, "Adagrad": adagrad, "RMSprop": rmsprop, "Adadelta": adadelta, "Adam": adam,
+    "SGD": sgd, "Adagrad": adagrad, "RMSprop": rmsprop, "Adadelta": adadelta, "Adam": adam, "AdamW": adamw,
 }  # fmt: skip
+PART = 1 << 16  # entries that are taken through all passes of an update while the cache has them
 
 
-def updates(weights: list[np.ndarray], optimizer: str, options: dict[str, float]) -> list[Update]:
-    return [OPTIMIZERS[optimizer](w, **options) for w in weights]
+def together(
+    weights: list[np.ndarray], optimizer: str, options: dict[str, float]
+) -> tuple[list[np.ndarray], Callable[[list[np.ndarray]], None]]:
+    """The weights in one stretch of memory, and what changes all of them by their gradients: a few calls for many."""
+    w = np.concatenate([part.reshape(-1) for part in weights])
+    ends = np.cumsum([part.size for part in weights])
+    views = [part.reshape(own.shape) for part, own in zip(np.split(w, ends[:-1]), weights, strict=True)]
+    places = [slice(start, start + PART) for start in range(0, w.size, PART)]
+    descent = [OPTIMIZERS[optimizer](w[place], **options) for place in places]
+    copied = np.empty_like(w)
+
+    def update(gradients: list[np.ndarray]) -> None:
+        parts = [g.reshape(-1) for g in gradients]
+        g = parts[0] if len(parts) == 1 else np.concatenate(parts, out=copied)
+        for place, change in zip(places, descent, strict=True):
+            change(g[place])
+
+    return views, update
 
 
 # -- workloads -----------------------------------------------------------------------------------------------------
@@ -131,59 +161,43 @@ def small_ops() -> Step:
     return step
 
 
-def mlp_weights(hidden: int = 128) -> list[np.ndarray]:
-    w1, w2 = known_weights([(hidden, 784), (10, hidden)])
-    return [w1, np.zeros(hidden, np.float32), w2, np.zeros(10, np.float32)]
+def training(
+    *, batch_size: int, optimizer: str, options: dict[str, float], network: str = "mlp", batches: Any = (), **size: int
+) -> Step:
+    loss_and_gradients = NETWORKS[network]
+    weights, update = together(starting_weights(network, **size), optimizer, options)
+    batches = batches or cycle(prepared_batches(batch_size))
 
-
-def training(*, batch_size: int, optimizer: str, options: dict[str, float], hidden: int = 128) -> Step:
-    weights = w1, b1, w2, b2 = mlp_weights(hidden)
-    descent = updates(weights, optimizer, options)
-    batches, rows = cycle(prepared_batches(batch_size)), np.arange(batch_size)
-
-    def step() -> np.ndarray:
-        images, labels = next(batches)
-        x = images.reshape(batch_size, 784)
-        h = x @ w1.T  # (batch, hidden)
-        h += b1
-        np.maximum(h, 0, out=h)
-        scores = h @ w2.T + b2  # (batch, 10)
-        scores -= scores.max(1, keepdims=True)
-        g = np.exp(scores)
-        total = g.sum(1, keepdims=True)
-        loss = (np.log(total[:, 0]) - scores[rows, labels]).mean()
-
-        g /= total
-        g[rows, labels] -= 1
-        g /= batch_size
-        back = g @ w2
-        back *= h > 0
-        for update, gradient in zip(descent, (back.T @ x, back.sum(0), g.T @ h, g.sum(0)), strict=True):
-            update(gradient)
+    def step() -> np.floating:
+        loss, gradients = loss_and_gradients(weights, *next(batches))
+        update(gradients)
         return loss
 
     return step
 
 
+def epoch() -> None:
+    """Train the MLP for one shuffled epoch of MNIST, bytes in memory, float32 when drawn."""
+    images, labels = read_mnist()
+    order = np.random.default_rng(0).permutation(len(labels))
+    parts = [order[start : start + 64] for start in range(0, len(order), 64)]
+    batches = ((np.divide(images[chosen], 255, dtype=np.float32), labels[chosen]) for chosen in parts)
+    step = training(batch_size=64, optimizer="Adam", options={"lr": 1e-3}, batches=batches)
+    for _ in parts:
+        step()
+
+
 def predicting() -> Step:
-    w1, b1, w2, b2 = mlp_weights()
-    batches = cycle(prepared_batches(1))
-
-    def step() -> np.ndarray:
-        h = next(batches)[0].reshape(1, 784) @ w1.T
-        h += b1
-        return np.maximum(h, 0, out=h) @ w2.T + b2
-
-    return step
+    weights, batches = starting_weights("mlp"), cycle(prepared_batches(1))
+    return lambda: mlp_scores(weights, next(batches)[0])[-1]
 
 
 def stepping(*, shapes: list[tuple[int, ...]], optimizer: str, options: dict[str, float]) -> Step:
     weights, gradients = weights_and_gradients(shapes)
-    descent = updates(weights, optimizer, options)
+    weights, update = together(weights, optimizer, options)
 
     def step() -> np.ndarray:
-        for update, g in zip(descent, gradients, strict=True):
-            update(g)
+        update(gradients)
         return weights[0]
 
     return step
@@ -191,7 +205,7 @@ def stepping(*, shapes: list[tuple[int, ...]], optimizer: str, options: dict[str
 
 WORKLOADS: dict[str, Callable[[], Any]] = {
     SMALL_OPS: small_ops,
-    **{name: partial(training, **plan) for name, plan in MLPS.items()},
+    **{name: partial(training, **plan) for name, plan in {**MLPS, **LARGER}.items()},
     PREDICTION: predicting,
     **{name: partial(stepping, **plan) for name, plan in STEPS.items()},
 }

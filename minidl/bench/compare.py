@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -20,13 +20,16 @@ import numpy as np
 from tqdm import tqdm
 
 from minidl.bench.report import Agreement, Row, duration, megabytes, report
-from minidl.bench.worker import MODULES
+from minidl.bench.worker import MODULES, PARTS
 from minidl.bench.workloads import WORKLOADS
 
 WORKER = Path(__file__).with_name("worker.py")
 CHECKED_STEPS = 20
 WARMING_STEPS = 10
 PAUSE = 0.03  # seconds: after its last product, the other process's threads go on spinning for about that long
+# What tells glibc to keep freed memory for the next step, since pages that it asks for anew cost more than many a pass.
+# By hand one would write into buffers made before; this gives the same without another word in the code.
+KEEPING_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(1 << 25), "MALLOC_TRIM_THRESHOLD_": str(1 << 29)}
 LARGE_BATCH = {"network": "lenet", "batch_size": 256}
 
 Turns = dict[str, list[Any]]  # what was measured in each round, for each peer
@@ -35,19 +38,25 @@ Turns = dict[str, list[Any]]  # what was measured in each round, for each peer
 def run(options: argparse.Namespace, command: str) -> int:
     """Measure everything and print the tables (see `add_options`); 1 if not all libraries compute the same."""
     rounds, seconds, starts, programs = (3, 0.02, 2, 1) if options.quick else (15, 0.1, 11, 5)
+    workloads = [name for name in WORKLOADS if not options.only or any(words in name for words in options.only)]
+    if not workloads:
+        raise SystemExit(f"--only {' '.join(options.only)}: no workload is named so; there are {', '.join(WORKLOADS)}")
     environment = surroundings(options.threads)
-    peers = {name: Peer(name, environment) for name, module in MODULES.items() if find_spec(module)}
-    both: list[str] = [name for name in ("minidl", "PyTorch") if name in peers]
-    versions = {name: peer.version for name, peer in peers.items()}
-    with tqdm(total=len(WORKLOADS) * rounds + starts + 2 * programs, unit=" rounds", leave=False) as bar:
-        rows = [time_workload(name, peers, rounds, seconds, bar) for name in WORKLOADS]
+    own = {"NumPy by hand": KEEPING_MEMORY}
+    peers = {
+        name: Peer(name, {**environment, **own.get(name, {})}) for name, module in MODULES.items() if find_spec(module)
+    }
+    whole: list[str] = [name for name in ("minidl", "PyTorch", "NumPy by hand") if name in peers]
+    versions = {name: peer.version for name, peer in peers.items() if name not in PARTS}
+    programs, starts = (0, 0) if options.only else (programs, starts)
+    with tqdm(total=len(workloads) * rounds + starts + 2 * programs, unit=" rounds", leave=False) as bar:
+        rows = [time_workload(name, peers, rounds, seconds, bar) for name in workloads]
         for peer in peers.values():
             peer.close()
-        rows += [
-            time_imports(both, environment, starts, bar),
-            *measure_programs(both, environment, programs, bar),
-        ]
-    missing = [name for name in MODULES if name not in peers]
+        if not options.only:
+            rows.append(time_imports(whole, environment, starts, bar))
+            rows += measure_programs(whole, environment, programs, bar)
+    missing = [name for name in MODULES if name not in (*peers, *PARTS)]
     text = report(rows, versions, missing, options.threads, command, CHECKED_STEPS)
     print(text, end="")
     if options.write:
@@ -72,15 +81,15 @@ def surroundings(threads: int) -> dict[str, str]:
 
 
 class Peer:
-    """A process that has imported one of the libraries and runs workloads when asked to."""
+    """A process that has imported one of the libraries and runs workloads when asked to; `program` is worker.py."""
 
-    def __init__(self, name: str, environment: dict[str, str]) -> None:
+    def __init__(self, name: str, environment: dict[str, str], program: Sequence[str] = ()) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, str(WORKER), "serve", name],
+            [sys.executable, *(program or [str(WORKER), "serve", name])],
             env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
-        self.name, greeting = name, self._answer()
-        self.version, self.workloads = greeting["version"], greeting["workloads"]
+        self.name, self.greeting = name, self._answer()
+        self.version, self.workloads = self.greeting["version"], self.greeting["workloads"]
 
     def run(self, workload: str, steps: int, anew: bool = False, dtype: str = "float32") -> dict[str, Any]:
         """Go on with `workload`, or begin it `anew`, for so many steps: their seconds, and numbers of the result."""
@@ -142,7 +151,7 @@ def time_workload(workload: str, peers: dict[str, Peer], rounds: int, seconds: f
     """Check that all compute the same, find out how many steps make a turn, and time the rounds."""
     bar.set_description(workload)
     able = {name: peer for name, peer in peers.items() if workload in peer.workloads}
-    agreement = compare_results(workload, able)
+    agreement = compare_results(workload, {name: peer for name, peer in able.items() if name not in PARTS})
     steps = {name: peer.enough_steps(workload, seconds) for name, peer in able.items()}
     turns = in_turns(list(able), rounds, lambda name: able[name].seconds_per_step(workload, steps[name]), bar)
     return Row(workload, turns, duration, agreement)
@@ -167,7 +176,7 @@ def apart(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def time_imports(names: list[str], environment: dict[str, str], rounds: int, bar: Any) -> Row:
-    """The seconds that the import takes in a fresh process."""
+    """The seconds that the import takes in a fresh process, and that of NumPy by itself."""
 
     def measure(name: str) -> float:
         program = f"import time; start = time.time(); import {MODULES[name]}; print(time.time() - start)"

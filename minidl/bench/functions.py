@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import cache, partial
+from functools import cache, partial, reduce
 from itertools import cycle
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
-from minidl.bench.by_hand import mlp_weights, updates
+from minidl.bench.by_hand import together
+from minidl.bench.functions_networks import NETWORKS, WITHOUT_IMAGES, mlp, sigmoid
 from minidl.bench.workloads import (
+    LARGER,
     MLPS,
     PREDICTION,
     SMALL_OPS,
@@ -23,71 +26,85 @@ from minidl.bench.workloads import (
     Step,
     prepared_batches,
     small_numbers,
+    starting_weights,
     weights_and_gradients,
 )
 
 # -- what is differentiated: `n` has NumPy's words ---------------------------------------------------------------
 
 
-def sigmoid(n: Any, x: Any) -> Any:
-    return 1 / (1 + n.exp(-x))
-
-
 def small_ops(n: Any, w: Any, x: Any, sigmoid: Any = sigmoid) -> Any:
     return n.sum(n.exp(sigmoid(n, n.tanh(x * w + x) * w) - x)) * (1 / x.size)
 
 
-def cross_entropy(n: Any, scores: Any, labels: Any, constant: Any = lambda x: x) -> Any:
+def cross_entropy(n: Any, scores: Any, labels: Any) -> Any:
     """The mean is a product, and the largest score a `constant`, since autograd's derivatives of mean and max are
     float64, which would make all that follows twice as slow.
     """
-    scores = scores - constant(n.max(scores, axis=1, keepdims=True))
+    scores = scores - n.constant(n.max(scores, axis=1, keepdims=True))
     logs = scores - n.log(n.sum(n.exp(scores), axis=1, keepdims=True))
     return n.sum(logs[np.arange(len(labels)), labels]) * (-1 / len(labels))
 
 
-def mlp(n: Any, weights: Any, images: Any) -> Any:
-    w1, b1, w2, b2 = weights
-    hidden = n.maximum(n.matmul(images.reshape(len(images), 784), w1.T) + b1, 0)
-    return n.matmul(hidden, w2.T) + b2
+def in_python(n: Any, constant: Any, **own: Any) -> Any:
+    """What functions_networks.py asks of a library without loops of its own, out of its module like NumPy."""
+    return SimpleNamespace(**{
+        **vars(n),
+        "constant": constant,
+        "relu": lambda x: n.maximum(x, 0),
+        "each": lambda f, rows: [f(row) for row in rows],
+        "last": lambda step, state, rows: reduce(step, rows, state),
+        **own,
+    })
 
 
 # -- HIPS autograd -----------------------------------------------------------------------------------------------
 
 
 def autograd_workloads(autograd: Any) -> dict[str, Any]:
-    from autograd import numpy as n
+    """Without convolutions: it has only SciPy's for signals, which are hundreds of times slower."""
+    from autograd import numpy
     from autograd.tracer import getval
+
+    n = in_python(numpy, getval)
 
     def small() -> Step:
         x, w = small_numbers()
         gradient = autograd.grad(lambda w: small_ops(n, w, x))
         return lambda: gradient(w)
 
-    def training(*, batch_size: int, optimizer: str, options: dict[str, float], **size: int) -> Step:
-        weights, batches = mlp_weights(**size), cycle(prepared_batches(batch_size))
-        descent = updates(weights, optimizer, options)
-        loss_and_gradients = autograd.value_and_grad(lambda ws, x, y: cross_entropy(n, mlp(n, ws, x), y, getval))
+    def training(
+        *, batch_size: int, optimizer: str, options: dict[str, float], network: str = "mlp", **size: int
+    ) -> Step:
+        weights, update = together(starting_weights(network, **size), optimizer, options)
+        scores, batches = NETWORKS[network], cycle(prepared_batches(batch_size))
+        loss_and_gradients = autograd.value_and_grad(lambda ws, x, y: cross_entropy(n, scores(n, ws, x), y))
 
         def step() -> Any:
             loss, gradients = loss_and_gradients(weights, *next(batches))
-            for update, g in zip(descent, gradients, strict=True):
-                update(g)
+            update(gradients)
             return loss
 
         return step
 
-    return {SMALL_OPS: small, **{name: partial(training, **plan) for name, plan in MLPS.items()}}
+    able = {name: plan for name, plan in LARGER.items() if plan["network"] in WITHOUT_IMAGES}
+    return {SMALL_OPS: small, **{name: partial(training, **plan) for name, plan in {**MLPS, **able}.items()}}
 
 
 # -- MyGrad ------------------------------------------------------------------------------------------------------
 
 
 def mygrad_workloads(mygrad: Any) -> dict[str, Any]:
-    """With its own sigmoid and cross entropy, and without the guards that its documentation says cost time."""
+    """With its own layers and cross entropy, and without the guards that its documentation says cost time."""
     from mygrad import nnet
 
     mygrad.turn_memory_guarding_off()
+    n = in_python(
+        mygrad, lambda x: x.data,
+        convolution=lambda x, w, padding: nnet.conv_nd(x, w, stride=1, padding=padding),
+        max_pool=lambda x: nnet.max_pool(x, (2, 2), 2),
+        batch_norm=lambda x, w, b: nnet.batchnorm(x, gamma=w, beta=b, eps=1e-5),
+    )  # fmt: skip
 
     def small() -> Step:
         x, start = small_numbers()
@@ -100,22 +117,24 @@ def mygrad_workloads(mygrad: Any) -> dict[str, Any]:
 
         return step
 
-    def training(*, batch_size: int, optimizer: str, options: dict[str, float], **size: int) -> Step:
-        weights, batches = [mygrad.tensor(w) for w in mlp_weights(**size)], cycle(prepared_batches(batch_size))
-        descent = updates([w.data for w in weights], optimizer, options)
+    def training(
+        *, batch_size: int, optimizer: str, options: dict[str, float], network: str = "mlp", **size: int
+    ) -> Step:
+        arrays, update = together(starting_weights(network, **size), optimizer, options)
+        weights, batches = [mygrad.tensor(w, copy=False) for w in arrays], cycle(prepared_batches(batch_size))
 
         def step() -> Any:
             images, labels = next(batches)
-            loss = nnet.softmax_crossentropy(mlp(mygrad, weights, images), labels)
+            loss = nnet.softmax_crossentropy(NETWORKS[network](n, weights, images), labels)
             loss.backward()
-            for update, w in zip(descent, weights, strict=True):
-                update(w.grad)
+            update([w.grad for w in weights])
+            for w in weights:
                 w.null_grad()
             return loss.data
 
         return step
 
-    return {SMALL_OPS: small, **{name: partial(training, **plan) for name, plan in MLPS.items()}}
+    return {SMALL_OPS: small, **{name: partial(training, **plan) for name, plan in {**MLPS, **LARGER}.items()}}
 
 
 # -- JAX -----------------------------------------------------------------------------------------------------------
@@ -149,23 +168,52 @@ def adam(n: Any, t: Any, w: Any, g: Any, m: Any, v: Any, lr: float, beta1: float
     return w - lr / c1 * m / (n.sqrt(v / c2) + 1e-8), m, v
 
 
+def adamw(n: Any, t: Any, w: Any, g: Any, m: Any, v: Any, lr: float, weight_decay: float = 0.01) -> Any:
+    return adam(n, t, w * (1 - lr * weight_decay), g, m, v, lr)
+
+
 RULES: dict[str, tuple[Callable[..., Any], int]] = {  # and how many arrays each remembers
     "SGD": (sgd, 1), "Adagrad": (adagrad, 1), "RMSprop": (rmsprop, 1), "Adadelta": (adadelta, 2), "Adam": (adam, 2),
+    "AdamW": (adamw, 2),
 }  # fmt: skip
+
+
+def jax_layers(jax: Any) -> dict[str, Any]:
+    """What functions_networks.py asks for beside NumPy's words."""
+    n, lax = jax.numpy, jax.lax
+
+    def batch_norm(x: Any, w: Any, b: Any) -> Any:
+        d = x - x.mean((0, 2, 3), keepdims=True)
+        d = d / n.sqrt((d * d).mean((0, 2, 3), keepdims=True) + 1e-5)
+        return d * w.reshape(1, -1, 1, 1) + b.reshape(1, -1, 1, 1)
+
+    squares = (1, 1, 2, 2)
+    return {
+        "constant": lax.stop_gradient,
+        "relu": jax.nn.relu,  # whose slope at 0 is 0 as in PyTorch; that of its maximum is ½
+        "each": lambda f, rows: f(rows),  # all at once
+        "last": lambda step, state, rows: lax.scan(lambda state, row: (step(state, row), None), state, rows)[0],
+        "convolution": lambda x, w, padding: lax.conv_general_dilated(x, w, (1, 1), [(padding, padding)] * 2),
+        "max_pool": lambda x: lax.reduce_window(x, -math.inf, lax.max, squares, squares, "VALID"),
+        "batch_norm": batch_norm,
+    }
 
 
 def jax_workloads(jax: Any) -> dict[str, Any]:
     """A step is one compiled function; the arrays that it replaces are given to it to write over."""
-    n = jax.numpy
+    n = SimpleNamespace(**{**vars(jax.numpy), **jax_layers(jax)})
 
     def descend(rule: Any, options: Any, t: Any, weights: Any, gradients: Any, memories: Any) -> Any:
         new = [rule(n, t, w, g, *m, **dict(options)) for w, g, m in zip(weights, gradients, memories, strict=True)]
         return [w for w, *_ in new], [m for _, *m in new]
 
     @cache  # compiled once, however often the workload begins anew
-    def compiled(optimizer: str, options: Any) -> Any:
+    def compiled(network: str, optimizer: str, options: Any) -> Any:
+        def loss_of(weights: Any, images: Any, labels: Any) -> Any:
+            return cross_entropy(n, NETWORKS[network](n, weights, images), labels)
+
         def step(t: Any, weights: Any, memories: Any, images: Any, labels: Any) -> Any:
-            loss, gradients = jax.value_and_grad(lambda ws: cross_entropy(n, mlp(n, ws, images), labels))(weights)
+            loss, gradients = jax.value_and_grad(loss_of)(weights, images, labels)
             return loss, t + 1, *descend(RULES[optimizer][0], options, t, weights, gradients, memories)
 
         return jax.jit(step, donate_argnums=(1, 2))
@@ -191,9 +239,11 @@ def jax_workloads(jax: Any) -> dict[str, Any]:
     def batches_of(batch_size: int) -> Any:
         return cycle([(n.array(images), n.array(labels, n.int32)) for images, labels in prepared_batches(batch_size)])
 
-    def training(*, batch_size: int, optimizer: str, options: dict[str, float], **size: int) -> Step:
-        do, state = compiled(optimizer, tuple(options.items())), beginning(mlp_weights(**size), optimizer)
-        batches = batches_of(batch_size)
+    def training(
+        *, batch_size: int, optimizer: str, options: dict[str, float], network: str = "mlp", **size: int
+    ) -> Step:
+        state = beginning(starting_weights(network, **size), optimizer)
+        do, batches = compiled(network, optimizer, tuple(options.items())), batches_of(batch_size)
 
         def step() -> Any:
             nonlocal state
@@ -203,7 +253,7 @@ def jax_workloads(jax: Any) -> dict[str, Any]:
         return step
 
     def predicting() -> Step:
-        weights, batches = [n.array(w) for w in mlp_weights()], batches_of(1)
+        weights, batches = [n.array(w) for w in starting_weights("mlp")], batches_of(1)
         return lambda: scores(weights, next(batches)[0])
 
     def stepping(*, shapes: list[tuple[int, ...]], optimizer: str, options: dict[str, float]) -> Step:
@@ -220,7 +270,7 @@ def jax_workloads(jax: Any) -> dict[str, Any]:
 
     return {
         SMALL_OPS: small,
-        **{name: partial(training, **plan) for name, plan in MLPS.items()},
+        **{name: partial(training, **plan) for name, plan in {**MLPS, **LARGER}.items()},
         PREDICTION: predicting,
         **{name: partial(stepping, **plan) for name, plan in STEPS.items()},
     }

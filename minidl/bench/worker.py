@@ -32,12 +32,15 @@ MODULES = {  # each peer, and the library that it needs
     "JAX jit": "jax",
     "autograd": "autograd",
     "MyGrad": "mygrad",
+    "parts in NumPy": "minidl",
+    "parts in PyTorch": "torch",
 }
+PARTS = ("parts in NumPy", "parts in PyTorch")  # no libraries at work, but what parts.py times
 
 
 def library_of(peer: str) -> Any:
     """The peer's library.  Other libraries do not get minidl with it: it would add to their time and their memory."""
-    if peer != "minidl":
+    if peer not in ("minidl", *PARTS):
         sys.modules["minidl"] = empty = ModuleType("minidl")  # so that minidl.bench can be found
         empty.__path__ = [str(PACKAGE)]
     if peer == "JAX jit" and hasattr(os, "sched_setaffinity"):  # the only way to tell it how many threads to use
@@ -48,8 +51,14 @@ def library_of(peer: str) -> Any:
 
 def workloads_of(peer: str, library: Any) -> dict[str, Callable[[], Any]]:
     """What the peer can do, by name: a function that begins the workload, and returns the function that does a step."""
-    from minidl.bench import by_hand, functions
     from minidl.bench.workloads import WORKLOADS
+
+    if peer in PARTS:
+        from minidl.bench import parts
+
+        m = importlib.import_module("minidl")
+        return parts.torch_parts(m, library) if peer == "parts in PyTorch" else parts.numpy_parts(m)
+    from minidl.bench import by_hand, functions
 
     makers = {
         "NumPy by hand": lambda numpy: by_hand.WORKLOADS,
@@ -93,27 +102,19 @@ def serve(peer: str) -> None:
 def epoch(peer: str) -> None:
     """Train the MLP for one epoch, as a user's program would, and print the most memory that this process had."""
     m = library_of(peer)
-    from minidl.bench.workloads import epoch_batches, mlp
+    from minidl.bench import by_hand, workloads
 
-    m.manual_seed(0)
-    model = mlp(m)
-    descent = m.optim.Adam(model.parameters(), lr=1e-3)
-    for images, labels in epoch_batches(m):
-        descent.zero_grad()
-        loss = m.nn.functional.cross_entropy(model(images), labels)
-        loss.backward()
-        descent.step()
+    by_hand.epoch() if peer == "NumPy by hand" else workloads.epoch(m)
     print(json.dumps({"megabytes": peak_megabytes()}))
 
 
 def cost(peer: str, plan: str) -> None:
     """Print the seconds of a training step with Adam, the peak memory, and what of it the steps added."""
     m = library_of(peer)
-    from minidl.bench.workloads import NETWORKS, training
+    from minidl.bench import by_hand, workloads
 
-    settings = json.loads(plan)
-    network = NETWORKS[settings.pop("network")]
-    step = training(m, network=network, optimizer="Adam", options={"lr": 1e-3}, **settings)
+    training = by_hand.training if peer == "NumPy by hand" else partial(workloads.training, m)
+    step = training(optimizer="Adam", options={"lr": 1e-3}, **json.loads(plan))
     before = peak_megabytes()
     for _ in range(3):
         step()

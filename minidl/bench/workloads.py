@@ -1,6 +1,6 @@
 """What is timed, written once: `m` is the module minidl or torch, and both know the names that are used here.
 
-Those that need no layers are described in MLPS and STEPS, for functions.py and by_hand.py to do in their ways.
+MLPS, LARGER and STEPS describe what there is to do, for functions.py and by_hand.py to do in their ways.
 """
 
 from __future__ import annotations
@@ -91,7 +91,9 @@ def row_transformer(m: Any) -> Any:
     return RowTransformer()
 
 
-NETWORKS = {network.__name__: network for network in (mlp, lenet)}  # those whose cost is measured by itself
+NETWORKS = {
+    network.__name__: network for network in (mlp, lenet, batch_norm_cnn, example_cnn, row_lstm, row_transformer)
+}
 
 
 # -- what is done with them ------------------------------------------------------------------------------------
@@ -111,10 +113,10 @@ def small_ops(m: Any) -> Step:
 
 
 def training(
-    m: Any, *, batch_size: int, optimizer: str, options: dict[str, float], network: Any = mlp, **size: int
+    m: Any, *, batch_size: int, optimizer: str, options: dict[str, float], network: str = "mlp", **size: int
 ) -> Step:
     """Train a network: zero_grad, forward, cross entropy, backward, step; prepared batches."""
-    model = with_known_weights(m, network(m, **size))
+    model = with_known_weights(m, NETWORKS[network](m, **size))
     descent = getattr(m.optim, optimizer)(model.parameters(), **options)
     batches = prepared_tensors(m, batch_size)
 
@@ -156,6 +158,18 @@ def stepping(m: Any, *, shapes: list[tuple[int, ...]], optimizer: str, options: 
     return step
 
 
+def epoch(m: Any) -> None:
+    """Train the MLP for one shuffled epoch of MNIST, as a user's program would."""
+    m.manual_seed(0)
+    model = mlp(m)
+    descent = m.optim.Adam(model.parameters(), lr=1e-3)
+    for images, labels in epoch_batches(m):
+        descent.zero_grad()
+        loss = m.nn.functional.cross_entropy(model(images), labels)
+        loss.backward()
+        descent.step()
+
+
 SMALL_OPS, PREDICTION = "8 small ops, forward and backward", "MLP 784-128-10, batch 1, prediction"
 FORTY, MILLION = [(20, 20), (20,)] * 20, [(1000, 1000)]
 RATES = {"SGD": 1e-3, "Adagrad": 1e-2, "RMSprop": 1e-3, "Adadelta": 1.0, "Adam": 1e-3}
@@ -165,6 +179,21 @@ MLPS: dict[str, dict[str, Any]] = {
     "MLP 784-128-10, batch 1, SGD": {"batch_size": 1, "optimizer": "SGD", "options": {"lr": 1e-2}},
     "MLP 784-512-10, batch 256, Adam": {
         "batch_size": 256, "optimizer": "Adam", "options": {"lr": 1e-3}, "hidden": 512,
+    },
+}  # fmt: skip
+LARGER: dict[str, dict[str, Any]] = {
+    "LeNet-5, batch 64, Adam": {"network": "lenet", "batch_size": 64, "optimizer": "Adam", "options": {"lr": 1e-3}},
+    "CNN 16-32 with batch norm, batch 64, Adam": {
+        "network": "batch_norm_cnn", "batch_size": 64, "optimizer": "Adam", "options": {"lr": 1e-3},
+    },
+    "CNN 32-64, batch 64, Adadelta": {
+        "network": "example_cnn", "batch_size": 64, "optimizer": "Adadelta", "options": {"lr": 1.0},
+    },
+    "LSTM 28 -> 128 over 28 rows, batch 64, Adam": {
+        "network": "row_lstm", "batch_size": 64, "optimizer": "Adam", "options": {"lr": 1e-3},
+    },
+    "TransformerEncoderLayer, 28 tokens, batch 32, AdamW": {
+        "network": "row_transformer", "batch_size": 32, "optimizer": "AdamW", "options": {"lr": 1e-3},
     },
 }  # fmt: skip
 STEPS: dict[str, dict[str, Any]] = {
@@ -179,19 +208,11 @@ STEPS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-def trained(network: Any, batch_size: int, optimizer: str, lr: float) -> Any:
-    return partial(training, network=network, batch_size=batch_size, optimizer=optimizer, options={"lr": lr})
-
-
 WORKLOADS: dict[str, Callable[[Any], Step]] = {
     SMALL_OPS: small_ops,
     **{name: partial(training, **plan) for name, plan in MLPS.items()},
     PREDICTION: predicting,
-    "LeNet-5, batch 64, Adam": trained(lenet, 64, "Adam", 1e-3),
-    "CNN 16-32 with batch norm, batch 64, Adam": trained(batch_norm_cnn, 64, "Adam", 1e-3),
-    "CNN 32-64, batch 64, Adadelta": trained(example_cnn, 64, "Adadelta", 1.0),
-    "LSTM 28 -> 128 over 28 rows, batch 64, Adam": trained(row_lstm, 64, "Adam", 1e-3),
-    "TransformerEncoderLayer, 28 tokens, batch 32, AdamW": trained(row_transformer, 32, "AdamW", 1e-3),
+    **{name: partial(training, **plan) for name, plan in LARGER.items()},
     **{name: partial(stepping, **plan) for name, plan in STEPS.items()},
 }
 
@@ -217,6 +238,24 @@ def known_weights(shapes: list[tuple[int, ...]]) -> Iterator[np.ndarray]:
     for shape in shapes:
         bound = 1 / math.sqrt(math.prod(shape[1:]))
         yield stream.uniform(-bound, bound, shape).astype(np.float32)
+
+
+def starting_weights(network: str, hidden: int = 128) -> list[np.ndarray]:
+    """The weight and the bias of each layer of a network, as `with_known_weights` sets them.
+
+    The LSTM has two layers for its gates, of the row and of h; a layer of shape (features,) is a normalisation.
+    """
+    shapes: dict[str, list[tuple[int, ...]]] = {
+        "mlp": [(hidden, 784), (10, hidden)],
+        "lenet": [(6, 1, 5, 5), (16, 6, 5, 5), (120, 400), (84, 120), (10, 84)],
+        "batch_norm_cnn": [(16, 1, 3, 3), (16,), (32, 16, 3, 3), (32,), (10, 1568)],
+        "example_cnn": [(32, 1, 3, 3), (64, 32, 3, 3), (128, 9216), (10, 128)],
+        "row_lstm": [(512, 28), (512, 128), (10, 128)],
+        "row_transformer": [(64, 28), (192, 64), (64, 64), (128, 64), (64, 128), (64,), (64,), (10, 64)],
+    }
+    drawn = known_weights([shape for shape in shapes[network] if len(shape) > 1])
+    weights = [next(drawn) if len(shape) > 1 else np.ones(shape, np.float32) for shape in shapes[network]]
+    return [part for w in weights for part in (w, np.zeros(len(w), np.float32))]
 
 
 def with_known_weights(m: Any, model: Any) -> Any:

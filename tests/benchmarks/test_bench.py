@@ -1,8 +1,10 @@
 """`minidl bench`: the same work for all libraries, honest ratios, and what it says of what is not there."""
 
 import argparse
+import importlib
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +13,9 @@ import pytest
 import torch
 
 import minidl
-from minidl.bench import by_hand, compare, report
-from minidl.bench.workloads import SMALL_OPS, WORKLOADS
+from minidl.bench import by_hand, compare, parts, report, worker
+from minidl.bench.functions_networks import WITHOUT_IMAGES
+from minidl.bench.workloads import LARGER, SMALL_OPS, STEPS, WORKLOADS
 from minidl.cli import main
 
 COMPARE = Path(__file__).resolve().parents[2] / "benchmarks" / "compare.py"
@@ -26,13 +29,94 @@ def first_values(step: Any) -> np.ndarray:
 def test_all_compute_the_same(workload: str) -> None:
     expected = first_values(WORKLOADS[workload](torch))
     assert compare.apart(first_values(WORKLOADS[workload](minidl)), expected) < report.SAME
-    if workload in by_hand.WORKLOADS:
-        assert compare.apart(first_values(by_hand.WORKLOADS[workload]()), expected) < report.SAME
+    assert compare.apart(first_values(by_hand.WORKLOADS[workload]()), expected) < report.SAME
+
+
+@pytest.mark.parametrize("peer", ["JAX jit", "autograd", "MyGrad"])
+def test_those_that_differentiate_functions_compute_the_same(peer: str) -> None:
+    module = worker.MODULES[peer]
+    if module not in metadata.packages_distributions():  # tests/autograd, too, could be imported as autograd
+        pytest.skip(f"{module} is not installed: pip install 'minidl[bench]'")
+    workloads = worker.workloads_of(peer, importlib.import_module(module))
+    left_out = {name for name, plan in LARGER.items() if peer == "autograd" and plan["network"] not in WITHOUT_IMAGES}
+    assert set(LARGER) - set(workloads) == left_out
+    for name, start in workloads.items():
+        expected = first_values(WORKLOADS[name](torch))
+        assert compare.apart(first_values(start()), expected) < report.SAME, name
 
 
 def test_every_goal_has_its_row() -> None:
     measured = {"import", *(name for name in report.GOALS if "process" in name or "256:" in name)}
-    assert set(report.GOALS) == set(WORKLOADS) | measured and set(by_hand.WORKLOADS) <= set(WORKLOADS)
+    assert set(report.GOALS) == set(WORKLOADS) | measured and set(by_hand.WORKLOADS) == set(WORKLOADS)
+
+
+# -- what holds the numbers ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("library", ["numpy", "torch"])
+@pytest.mark.parametrize("workload", [name for name in WORKLOADS if name != SMALL_OPS])
+def test_parts_can_be_timed_alone(workload: str, library: str) -> None:
+    makers = parts.numpy_parts(minidl) if library == "numpy" else parts.torch_parts(minidl, torch)
+    step = makers[workload]()
+    assert step().shape and np.isfinite(np.asarray(step())).all()
+
+
+@pytest.mark.parametrize(
+    ("workload", "expected"),
+    [
+        ("MLP 784-128-10, batch 64, Adam", 64 * (2 * 784 * 128 + 3 * 128 * 10)),  # images need no gradient
+        ("MLP 784-128-10, batch 1, prediction", 784 * 128 + 128 * 10),
+        (
+            "LeNet-5, batch 64, Adam",
+            64 * (2 * 28 * 28 * 25 * 6 + 3 * (10 * 10 * 150 * 16 + 400 * 120 + 120 * 84 + 84 * 10)),
+        ),
+        ("LSTM 28 -> 128 over 28 rows, batch 64, Adam", 64 * (28 * 512 * (2 * 28 + 3 * 128) + 3 * 128 * 10)),
+    ],
+)
+def test_all_products_of_a_step_are_found(workload: str, expected: int) -> None:
+    found = parts.products(minidl, workload)
+    assert sum(out.size * x.shape[-1] for x, _, out in found) == expected
+    for x, y, out in found:
+        np.testing.assert_array_equal(np.matmul(x, y, out=out), x @ y)
+
+
+def test_an_optimizer_changes_weights_and_what_it_remembers() -> None:
+    arrays = {name: len(parts.changed(minidl, **plan)) for name, plan in STEPS.items()}
+    assert arrays["1,000,000 weights: SGD step"] == 1 and arrays["1,000,000 weights: Adam step"] == 3
+    assert arrays["40 small tensors: momentum step"] == 80
+
+
+@pytest.mark.parametrize(
+    ("parts_in_numpy", "by_hand", "holds"),
+    [
+        (1.3, 1.5, "its matrix products alone, already beyond the goal"),
+        (0.5, 1.5, "NumPy, which without a framework is beyond the goal, too"),
+        (0.5, 1.0, "the framework's own share, without which it would meet the goal"),
+    ],
+)
+def test_a_missed_goal_says_what_holds_it(parts_in_numpy: float, by_hand: float, holds: str) -> None:
+    medians = {"minidl": 2.0, "PyTorch": 1.0, "NumPy by hand": by_hand, "parts in NumPy": parts_in_numpy}
+    row = report.Row("CNN 32-64, batch 64, Adadelta", {name: [x] for name, x in medians.items()}, report.duration)
+    assert row.missed() and row.account().endswith(f"What holds it: {holds}.")
+    assert row.account().startswith("**CNN 32-64, batch 64, Adadelta**: minidl 2.00 s, PyTorch 1.00 s; the goal")
+    assert f"minidl adds {report.duration(2 - by_hand)} ({1 - by_hand / 2:.0%})" in row.account()
+    assert f"- {row.account()}" in "\n".join(report.held([row]))
+    assert len(report.held([report.Row(row.name, {**row.turns, "minidl": [1.0]}, row.text)])) == 3  # met: no sentence
+
+
+def test_an_account_keeps_to_what_was_measured() -> None:
+    row = report.Row("import", {"minidl": [0.4], "PyTorch": [1.0], "NumPy by hand": [0.1]}, report.duration)
+    assert row.account() == (
+        "**import**: minidl 400.00 ms, PyTorch 1.00 s; the goal allows 150.00 ms. NumPy's own import: 100.00 ms, and "
+        "minidl adds 300.00 ms (75%). What holds it: the framework's own share, without which it would meet the goal."
+    )
+    row.turns["parts in NumPy"] = [0.5]  # somebody else was at work
+    assert row.account().endswith("too unlike each other to say what holds it.")
+    row = report.Row("1,000,000 weights: SGD step", {"minidl": [3.0], "PyTorch": [2.0]}, report.duration)
+    assert row.account().endswith("the goal allows 2.00 s.") and report.held([row]) == []
+
+
+# -- the tables ----------------------------------------------------------------------------------------------------
 
 
 def test_a_ratio_is_that_of_rounds_side_by_side() -> None:
@@ -57,12 +141,17 @@ def test_it_measures_without_the_other_libraries(monkeypatch: Any, capsys: Any, 
     monkeypatch.setattr(compare, "MODULES", present)
     monkeypatch.setattr(compare, "WORKLOADS", {SMALL_OPS: None})
     written = tmp_path / "results.md"
-    options = argparse.Namespace(quick=True, threads=1, write=written)
+    options = argparse.Namespace(quick=True, threads=1, write=written, only=None)
     assert compare.run(options, "the command") == 0
     text = written.read_text("utf-8")
     assert capsys.readouterr().out in text
     assert f"| {SMALL_OPS}" in text and "Left out, since not installed: JAX jit" in text and "`the command`" in text
     assert f"NumPy {np.__version__}" in text and f"minidl {minidl.__version__}" in text
+
+
+def test_workloads_can_be_chosen() -> None:
+    with pytest.raises(SystemExit, match="--only Chess: no workload is named so; there are 8 small ops"):
+        compare.run(argparse.Namespace(quick=True, threads=1, write=None, only=["Chess"]), "the command")
 
 
 def test_another_library_gets_its_process_without_minidl() -> None:
@@ -81,4 +170,4 @@ def test_the_command_knows_its_options(capsys: Any) -> None:
         main(["bench", "--threads", "0"])
     assert "whole number from 1, got 0" in capsys.readouterr().err
     help_text = subprocess.check_output([sys.executable, COMPARE, "--help"], text=True)
-    assert all(option in help_text for option in ("--quick", "--write", "--threads"))
+    assert all(option in help_text for option in ("--quick", "--only", "--write", "--threads"))

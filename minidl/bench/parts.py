@@ -1,0 +1,111 @@
+"""Parts of the work that no framework can do away with, timed alone: they show what holds a workload.
+
+For a network these are its matrix products, for an optimizer one pass over all that it changes; in NumPy or PyTorch.
+`m` is the module minidl, whose steps they are parts of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache, partial
+from typing import Any
+
+import numpy as np
+
+from minidl.bench.workloads import LARGER, MLPS, PREDICTION, STEPS, WORKLOADS, Step, weights_and_gradients
+
+Product = tuple[np.ndarray, np.ndarray, np.ndarray]  # both operands, and memory for the result
+
+
+@cache
+def products(m: Any, workload: str) -> list[Product]:
+    """The matrix products of one step, as minidl.compile hears them, on arrays of the same shapes, strides and dtypes.
+
+    Those that are alike share their arrays, as the blocks of a convolution share a place in the cache.
+    """
+    step = WORKLOADS[workload](m)
+    step()  # what only the first step does is done
+    with m.replay.listening.recording(recorder := m.replay.recorder.Recorder(), {}):
+        step()
+    alike: dict[Any, Product] = {}
+    found = [call for call in recorder.calls if call.function is np.matmul]
+    for x, y, out in [(*call.inputs, call.out) for call in found]:
+        alike.setdefault(_form(x, y, out), (x, y, _memory_like(out)))
+    return [alike[_form(*call.inputs, call.out)] for call in found]
+
+
+def _form(*arrays: np.ndarray) -> tuple[Any, ...]:
+    return tuple((x.shape, x.strides, x.dtype) for x in arrays)
+
+
+def _memory_like(x: np.ndarray) -> np.ndarray:
+    """An array with the strides of x, on memory of its own."""
+    size = x.itemsize + sum((n - 1) * step for n, step in zip(x.shape, x.strides, strict=True))
+    return np.ndarray(x.shape, x.dtype, np.empty(size, np.uint8), strides=x.strides)
+
+
+def changed(m: Any, *, shapes: list[tuple[int, ...]], optimizer: str, options: dict[str, float]) -> list[np.ndarray]:
+    """Arrays like those that a step of minidl's optimizer changes: the weights, and what it remembers of each."""
+    weights, gradients = weights_and_gradients(shapes)
+    parameters = [m.tensor(w, requires_grad=True) for w in weights]
+    for p, g in zip(parameters, gradients, strict=True):
+        p.grad = m.tensor(g)
+    descent = getattr(m.optim, optimizer)(parameters, **options)
+    descent.step()
+    remembered = [x for p in parameters for x in descent.state[p].values() if isinstance(x, np.ndarray)]
+    return weights + [x.copy() for x in remembered]
+
+
+def numpy_parts(m: Any) -> dict[str, Callable[[], Step]]:
+    def multiplying(workload: str) -> Step:
+        listed = products(m, workload)
+
+        def step() -> Any:
+            for x, y, out in listed:
+                np.matmul(x, y, out=out)
+            return out
+
+        return step
+
+    def passing(**plan: Any) -> Step:
+        arrays = changed(m, **plan)
+
+        def step() -> Any:
+            for x in arrays:
+                np.multiply(x, 1, out=x)
+            return x
+
+        return step
+
+    return _named(multiplying, passing)
+
+
+def torch_parts(m: Any, torch: Any) -> dict[str, Callable[[], Step]]:
+    def multiplying(workload: str) -> Step:
+        listed = [tuple(map(torch.from_numpy, product)) for product in products(m, workload)]
+
+        def step() -> Any:
+            for x, y, _ in listed:
+                out = torch.matmul(x, y)
+            return out
+
+        return step
+
+    def passing(**plan: Any) -> Step:
+        arrays = [torch.from_numpy(x) for x in changed(m, **plan)]
+
+        def step() -> Any:
+            for x in arrays:
+                x.mul_(1)
+            return x
+
+        return step
+
+    return _named(multiplying, passing)
+
+
+def _named(multiplying: Callable[..., Step], passing: Callable[..., Step]) -> dict[str, Callable[[], Step]]:
+    return {
+        **{name: partial(multiplying, name) for name in (*MLPS, PREDICTION, *LARGER)},
+        **{name: partial(passing, **plan) for name, plan in STEPS.items()},
+    }
