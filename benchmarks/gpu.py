@@ -1,258 +1,338 @@
-"""Check and time minidl on a GPU beside PyTorch, in one call: the tests, the benchmarks, and a table of both.
+"""Check and time minidl on a GPU beside PyTorch, in one call: benchmarks, checks, tests, and tables of all of it.
 
-    python benchmarks/gpu.py            about five minutes; writes benchmarks/gpu_results.md
+    python benchmarks/gpu.py            about seven minutes; writes benchmarks/gpu_results.md
     python benchmarks/gpu.py --quick    a minute, to see that it works; writes nothing
     python benchmarks/gpu.py --quick --device cpu    that this script works, where there is no GPU
 
-Each library runs in a process of its own, once with TF32 and once without: CuPy reads CUPY_TF32 when it is imported.
+Both libraries stay in processes of their own (gpu_worker.py) and take turns.  What fails is named in the report, and
+the rest goes on.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import importlib
 import importlib.metadata
 import importlib.util
-import json
-import os
 import platform
 import re
-import statistics
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
+WORKER = Path(__file__).with_name("gpu_worker.py")
 sys.path.insert(0, str(ROOT))
+
+from minidl.bench.compare import Peer, apart, in_turns, surroundings  # noqa: E402
+from minidl.bench.report import Row, duration, table  # noqa: E402
+
 MODULES = {"minidl": "minidl", "PyTorch": "torch"}
-GOALS = {  # the largest ratio of the times, minidl's over PyTorch's, that issue and README ask for
-    "MLP 784-128-10, batch 64": 1.2, "MLP 784-128-10, batch 128": 1.2, "LeNet-5, batch 128": 1.3,
-    "SGD, 1,000,000 weights": 1.0, "Adam, 1,000,000 weights": 1.0, "AdamW, 1,000,000 weights": 1.0,
-    "matrix product 4096": 1.05, "matrix product 8192": 1.05,
+NETWORKS = {  # the largest ratios to PyTorch's eager step that minidl allows itself: eager, replayed
+    "MLP 784-128-10, batch 64": (1.2, 0.35), "MLP 784-128-10, batch 128": (1.2, 0.35), "LeNet-5, batch 128": (1.3, 0.4),
 }  # fmt: skip
-SMALL = 16  # by so much all sizes are divided in a quick run
-
-Step = Callable[[], Any]
-
-
-# -- what is timed: `m` is minidl or torch, which both know the names that are used here -------------------------------
-
-
-def training(m: Any, device: str, model: Any, images: Any, classes: int = 10) -> Step:
-    """One step of Adam on the cross entropy, always on the same batch."""
-    model, x = model.to(device), images.to(device)
-    y = m.arange(len(images)).to(device) % classes
-    optimizer = m.optim.Adam(model.parameters())
-
-    def step() -> Any:
-        optimizer.zero_grad()
-        loss = m.nn.functional.cross_entropy(model(x), y)
-        loss.backward()
-        optimizer.step()
-        return loss
-
-    return step
+OPTIMIZERS = {f"{kind}, 1,000,000 weights": 1.0 for kind in ("SGD", "Adagrad", "RMSprop", "Adadelta", "Adam")}
+PRODUCTS = {"matrix product 4096": 1.05, "matrix product 8192": 1.05,
+            "convolution 64 to 64, 3x3 on 32x32, batch 128": None}  # fmt: skip
+BATCHES = dict.fromkeys(["batch of 128 digits, kept on the GPU", "batch of 128 digits, copied ahead"])
+KERNELS = 20  # of a step of the MLP, at most
+ACCURACY = 98.7  # of LeNet-5 after five epochs, per cent
+ALL, PART = 500, 90  # seconds for everything, and for each part of it
+SHARDS = 8  # processes that run the tests: most of the time goes into the compilation of kernels
+PRECISIONS = ("float32", "TF32")
 
 
-def updating(m: Any, device: str, kind: str, weights: int) -> Step:
-    """The optimizer's step alone."""
-    w = m.zeros(weights, device=device).requires_grad_()
-    w.grad = m.ones(weights, device=device)
-    return getattr(m.optim, kind)([w], lr=1e-3).step
+class GpuPeer(Peer):
+    """A library's process; what goes wrong there is a RuntimeError here."""
+
+    def __init__(self, name: str, options: argparse.Namespace) -> None:
+        program = [str(WORKER), name, options.device, *["--quick"] * options.quick]
+        try:
+            super().__init__(name, surroundings(threads=1), program)
+        except SystemExit:
+            self.close()
+            raise
+
+    def run(self, workload: str, steps: int, anew: bool = False, dtype: str = "float32") -> dict[str, Any]:
+        answer = super().run(workload, steps, anew, dtype)
+        if "error" in answer:
+            raise RuntimeError(answer["error"])
+        return answer
+
+    def seconds_per_step(self, workload: str, steps: int) -> float:
+        return self.run(workload, steps)["seconds"] / steps
+
+    def kill(self) -> None:
+        self._process.kill()
 
 
-def multiplying(m: Any, device: str, n: int) -> Step:
-    x, y = m.ones(n, n, device=device), m.ones(n, n, device=device)
-    return lambda: x @ y
+class Bench:
+    """The peers, how long the rounds are, and what has gone wrong."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options, self.ends = options, time.monotonic() + ALL
+        self.rounds, self.seconds = (3, 0.002) if options.quick else (9, 0.15)
+        self.failures: list[str] = []
+        self.names = [name for name, module in MODULES.items() if importlib.util.find_spec(module)]
+        self.peers: dict[str, GpuPeer] = {}
+
+    @contextlib.contextmanager
+    def part(self, title: str, seconds: float = PART) -> Iterator[None]:
+        """A part that may fail, or be stopped because it takes too long; the next one gets new processes then."""
+        late = threading.Event()
+
+        def stop() -> None:
+            late.set()
+            for peer in self.peers.values():
+                peer.kill()
+
+        print(f"{ALL - self.left():4.0f} s  {title}", flush=True)
+        timer = threading.Timer(max(1.0, min(seconds, self.left())), stop)
+        timer.start()
+        try:
+            self.start()
+            yield
+        except (Exception, SystemExit) as error:
+            why = f"stopped after {seconds:.0f} s" if late.is_set() else f"{type(error).__name__}: {error}"
+            self.failures.append(f"{title}: {why}")
+            if late.is_set() or isinstance(error, (SystemExit, OSError)):
+                for peer in self.peers.values():
+                    peer.kill()
+                    peer.close()
+                self.peers.clear()
+        finally:
+            timer.cancel()
+
+    def start(self) -> None:
+        """Let every library have its process; one that cannot begin is left out from then on."""
+        for name in [name for name in self.names if name not in self.peers]:
+            try:
+                self.peers[name] = GpuPeer(name, self.options)
+            except SystemExit:
+                self.failures.append(f"{name} cannot be started on {self.options.device}; its message is on the screen")
+                self.names.remove(name)
+
+    def left(self) -> float:
+        return self.ends - time.monotonic()
+
+    def turns(self, workload: str, ways: dict[str, tuple[str, str]]) -> dict[str, list[float]]:
+        """Seconds a step in each round, by column; `ways` names the column's library and its kind of step."""
+        steps: dict[str, int] = {}
+        for column, (name, how) in ways.items():
+            if name not in self.peers:
+                continue
+            try:
+                key = how.replace("*", workload)
+                if key.partition(" ")[2] in self.peers[name].workloads:
+                    self.peers[name].run(key, 3)
+                    steps[column] = self.peers[name].enough_steps(key, self.seconds)
+            except RuntimeError as error:
+                self.failures.append(f"{workload}, {column}: {error}")
+
+        def measure(column: str) -> float:
+            name, how = ways[column]
+            return self.peers[name].seconds_per_step(how.replace("*", workload), steps[column])
+
+        return in_turns(list(steps), self.rounds, measure, _NoBar)
 
 
-def convolving(m: Any, device: str, batch: int) -> Step:
-    """Forward and backward, also to the input."""
-    layer, x = m.nn.Conv2d(64, 64, 3, padding=1).to(device), m.ones(batch, 64, 32, 32, device=device).requires_grad_()
-
-    def step() -> Any:
-        layer.weight.grad = layer.bias.grad = x.grad = None
-        layer(x).sum().backward()
-
-    return step
+class _NoBar:
+    update = staticmethod(lambda: None)
 
 
-def steps(m: Any, device: str, quick: bool) -> dict[str, Callable[[], Step]]:
-    """All that is timed, by name."""
-    from minidl.bench.workloads import lenet, mlp
-
-    shrink = SMALL if quick else 1
-    return {
-        "MLP 784-128-10, batch 64": lambda: training(m, device, mlp(m), m.ones(64, 1, 28, 28)),
-        "MLP 784-128-10, batch 128": lambda: training(m, device, mlp(m), m.ones(128, 1, 28, 28)),
-        "LeNet-5, batch 128": lambda: training(m, device, lenet(m), m.ones(128, 1, 28, 28)),
-        **{f"{kind}, 1,000,000 weights": lambda kind=kind: updating(m, device, kind, 1_000_000 // shrink)
-           for kind in ("SGD", "Adam", "AdamW")},
-        "matrix product 4096": lambda: multiplying(m, device, 4096 // shrink),
-        "matrix product 8192": lambda: multiplying(m, device, 8192 // shrink),
-        "convolution 64 to 64, 3x3 on 32x32, batch 128": lambda: convolving(m, device, 128 // shrink),
-    }  # fmt: skip
+# -- tables ------------------------------------------------------------------------------------------------------------
 
 
-def calls(m: Any, device: str) -> dict[str, Step]:
-    """Single ops on 64 x 128 numbers: what is timed is how long the host is busy with them."""
-    x, w = m.ones(64, 128, device=device), m.ones(128, 128, device=device).requires_grad_()
-    return {
-        "x + x": lambda: x + x, "x * 2.0": lambda: x * 2.0, "relu": lambda: m.relu(x), "exp": lambda: x.exp(),
-        "sum": lambda: x.sum(), "mean of rows": lambda: x.mean(1), "softmax": lambda: m.softmax(x, 1),
-        "x @ w": lambda: x @ w.detach(), "x @ w, recorded": lambda: x @ w, "transpose": lambda: x.T,
-        "x[3:7]": lambda: x[3:7],
-    }  # fmt: skip
+def beside(turns: dict[str, list[float]], ours: str, theirs: str, goal: float | None = None) -> list[str]:
+    """The ratio of two columns, its quartiles, and what it should be."""
+    if ours not in turns or theirs not in turns:
+        return ["", "", "" if goal is None else f"≤ {goal:.2f}"]
+    middle, quartiles = Row("", {"minidl": turns[ours], "other": turns[theirs]}, duration).ratio("other")
+    judged = "" if goal is None else f"≤ {goal:.2f}, {'met' if middle <= goal else 'missed'}"
+    return [f"{middle:.2f}", quartiles, judged]
 
 
-# -- one library, in a process of its own -----------------------------------------------------------------------------
+def medians(workload: str, turns: dict[str, list[float]], columns: list[str]) -> list[str]:
+    row = Row(workload, turns, lambda seconds: f"{1e3 * seconds:.3f} ms" if seconds < 1 else duration(seconds))
+    return [workload, *[row.median(column) for column in columns]]
 
 
-def work(name: str, device: str, quick: bool, tf32: bool) -> dict[str, Any]:
-    """Milliseconds a step, microseconds of the host an op, kernels a step, and the GPU's name."""
-    m = importlib.import_module(MODULES[name])
-    if name == "PyTorch":
-        m.backends.cuda.matmul.allow_tf32 = m.backends.cudnn.allow_tf32 = tf32
-    wait = m.cuda.synchronize if device != "cpu" else lambda: None
-    seconds, rounds = (0.02, 3) if quick else (0.3, 7)
-    found: dict[str, Any] = {"milliseconds": {}, "host": {}, "kernels": {}}
-    for title, begin in steps(m, device, quick).items():
-        step = begin()
-        found["milliseconds"][title] = 1e3 * median_time(step, wait, seconds, rounds)
-        if device != "cpu" and "batch" in title and (kernels := launches(step, wait)):
-            found["kernels"][title] = kernels
-    for title, call in calls(m, device).items():
-        found["host"][title] = 1e6 * median_time(call, wait, seconds / 3, rounds, host_only=True)
-    found["device"] = m.cuda.get_device_name() if device != "cpu" else platform.processor() or "a CPU"
-    return found
+def networks(bench: Bench, precision: str) -> str:
+    """Training steps: eager, replayed, and PyTorch's own graph."""
+    columns = ["minidl", "minidl replayed", "PyTorch", "PyTorch graph"]
+    ways = {column: (column.split()[0], f"{precision} {'replayed' if ' ' in column else 'eager'}: *")
+            for column in columns}  # fmt: skip
+    rows = []
+    for workload, (eager_goal, replayed_goal) in NETWORKS.items():
+        with bench.part(f"{workload}, {precision}"):
+            turns = bench.turns(workload, ways)
+            rows.append([
+                *medians(workload, turns, columns), *beside(turns, "minidl", "PyTorch", eager_goal),
+                *beside(turns, "minidl replayed", "PyTorch", replayed_goal),
+                *beside(turns, "minidl replayed", "PyTorch graph")[:2],
+            ])  # fmt: skip
+    head = ["training step", *columns, "eager / PyTorch", "quartiles", "goal", "replayed / PyTorch", "quartiles",
+            "goal", "replayed / graph", "quartiles"]  # fmt: skip
+    return table(head, rows)
 
 
-def median_time(step: Step, wait: Callable[[], None], seconds: float, rounds: int, host_only: bool = False) -> float:
-    """Seconds a step, the median of some rounds; with `host_only` those until the host is free again."""
-    for _ in range(3):  # kernels are compiled, memory is there
-        step()
-    wait()
-    started = time.perf_counter()
-    step()
-    wait()
-    count = min(1000, max(1, int(seconds / (time.perf_counter() - started))))
-    times = []
-    for _ in range(rounds):
-        started = time.perf_counter()
-        for _ in range(count):
-            step()
-        if host_only:
-            times.append((time.perf_counter() - started) / count)
-        wait()
-        if not host_only:
-            times.append((time.perf_counter() - started) / count)
-    return statistics.median(times)
+def others(bench: Bench, precision: str, goals: dict[str, Any]) -> str:
+    """Single kinds of work, eager; where PyTorch has a fused optimizer, beside that as well."""
+    ways = {"minidl": ("minidl", f"{precision} eager: *"), "PyTorch": ("PyTorch", f"{precision} eager: *"),
+            "PyTorch fused": ("PyTorch", f"{precision} fused: *")}  # fmt: skip
+    rows = []
+    for workload, goal in goals.items():
+        with bench.part(f"{workload}, {precision}"):
+            turns = bench.turns(workload, ways)
+            rows.append([*medians(workload, turns, list(ways)), *beside(turns, "minidl", "PyTorch", goal)])
+    return table([f"work, {precision}", *ways, "ratio", "quartiles", "goal"], rows)
 
 
-def launches(step: Step, wait: Callable[[], None]) -> int:
-    """How many kernels a step launches, as PyTorch's profiler sees them in the whole process; 0 where it cannot."""
-    try:
-        import torch
-        from torch.profiler import ProfilerActivity, profile
-    except ImportError:
-        return 0
-    torch.zeros(1, device="cuda")  # so that the profiler finds the device
-    with profile(activities=[ProfilerActivity.CUDA]) as record:
-        step()
-        wait()
-    names = [event.name for event in record.events()]
-    return sum(not re.match(r"cuda|Memcpy|Memset|Activity|Command Buffer|Lazy", name) for name in names)
+def host(bench: Bench) -> str:
+    """How long the host is busy with an op."""
+    rows: list[list[str]] = []
+    with bench.part("what an op costs the host"):
+        calls = [name for name in bench.peers["minidl"].workloads if name.startswith("host: ")]
+        for call in calls:
+            turns = bench.turns(call, {name: (name, "float32 *") for name in MODULES})
+            row = Row(call, turns, lambda seconds: f"{1e6 * seconds:.1f} µs")
+            rows.append([call.removeprefix("host: "), *[row.median(name) for name in MODULES],
+                         *beside(turns, "minidl", "PyTorch")[:2]])  # fmt: skip
+    return table(["op on 64 x 128 numbers", *MODULES, "ratio", "quartiles"], rows)
+
+
+# -- checks ------------------------------------------------------------------------------------------------------------
+
+
+def agreement(bench: Bench) -> str:
+    """How far the losses of the first 20 steps are apart, from the same weights and on the same digits."""
+    import numpy as np
+
+    lines = []
+    for workload in NETWORKS:
+        with bench.part(f"{workload}: losses"):
+            losses = {
+                name: np.array([peer.run(f"float32 eager: {workload}", 1, anew=number == 0)["values"]
+                                for number in range(20)]) for name, peer in bench.peers.items()
+            }  # fmt: skip
+            if len(losses) == 2:
+                lines.append(f"{workload} {apart(losses['minidl'], losses['PyTorch']):.0e}")
+    return f"Losses of the first 20 steps, largest relative difference to PyTorch's: {'; '.join(lines)}."
+
+
+def replay_is_eager(bench: Bench) -> str:
+    found = "not found out"
+    with bench.part("replay and eager, bit for bit"):
+        found = bench.peers["minidl"].run("float32 check: ", 1)["values"]
+    return f"Replayed and eager, with dropout, batch norm, a schedule and clipping: {found}."
+
+
+def kernels(bench: Bench) -> str:
+    rows = []
+    for workload in NETWORKS:
+        with bench.part(f"{workload}: kernels"):
+            counts = [str(bench.peers[name].run(f"float32 kernels: {workload}", 1)["values"]) for name in bench.names]
+            rows.append([workload, *counts, f"≤ {KERNELS}" if workload.startswith("MLP") else ""])
+    return table(["kernels an eager step", *bench.names, "goal"], rows)
+
+
+def trained(bench: Bench) -> str:
+    """What `minidl train mnist --model lenet` ends with, and the time of an epoch."""
+    quick = bench.options.quick
+    command = [sys.executable, "-m", "minidl", "train", "mnist", "--device", bench.options.device,
+               "--model", "mlp" if quick else "lenet", "--epochs", "1" if quick else "5"]  # fmt: skip
+    text = ""
+    with bench.part(" ".join(command[1:])):
+        text = subprocess.check_output(command, cwd=ROOT, text=True, timeout=PART)
+    last = (text.strip().splitlines() or ["failed"])[-1]
+    times = [f"{60_000 / float(rate.replace(',', '')):.2f} s" for rate in re.findall(r"([\d,]+) images/s", text)]
+    reached = re.search(r"test accuracy ([\d.]+)", last)
+    met = f" (goal: ≥ {ACCURACY} %, {'met' if reached and float(reached[1]) >= ACCURACY else 'missed'})"
+    return f"`minidl {' '.join(command[3:])}`: {last}{'' if quick else met}; training epochs: {', '.join(times)}."
+
+
+def tested(bench: Bench) -> str:
+    """The last lines of `pytest -m gpu`, which several processes share."""
+    if bench.options.quick:
+        return "Tests: not in a quick run."
+    command = [sys.executable, "-m", "pytest", "-m", "gpu", "-o", "addopts=", "-p", "no:cacheprovider", "--noconftest"]
+    command += ["-q", "-W", "default", "--continue-on-collection-errors"]  # some need what is not installed
+    pipes: dict[str, Any] = {"cwd": ROOT, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    lines = []
+    with bench.part("pytest -m gpu", bench.left()):
+        listed = subprocess.run([*command, "--collect-only", "tests/gpu"], timeout=PART, **pipes).stdout
+        names = [line for line in listed.splitlines() if "::" in line and not line.startswith("ERROR")]
+        lines += [line for line in listed.splitlines() if line.startswith("ERROR")]
+        if not names:
+            raise RuntimeError(f"no tests were found: {listed.strip().splitlines()[-1]}")
+        shards = [subprocess.Popen([*command, "-rfE", *names[i::SHARDS]], **pipes) for i in range(SHARDS) if names[i:]]
+        for number, shard in enumerate(shards):
+            try:
+                text = shard.communicate(timeout=max(1.0, bench.left()))[0]
+            except subprocess.TimeoutExpired:
+                shard.kill()
+                text = f"{shard.communicate()[0]}\nERROR: out of time"
+            lines += [line[:300] for line in text.splitlines() if re.match("FAILED|ERROR", line)]
+            lines.append(f"process {number + 1} of {len(shards)}: {text.strip().splitlines()[-1].strip('= ')}")
+    return "\n".join(["Tests on the device (`pytest -m gpu`):", "", *[f"- {line}" for line in lines]])
 
 
 # -- all together ------------------------------------------------------------------------------------------------------
 
 
-def measured(name: str, options: argparse.Namespace, tf32: bool) -> dict[str, Any]:
-    """What the library's own process found."""
-    command = [sys.executable, __file__, "--worker", name, "--device", options.device, *["--quick"] * options.quick]
-    environment = {**os.environ, "CUPY_TF32": str(int(tf32))}
-    print(f"timing {name}, TF32 {'on' if tf32 else 'off'}", flush=True)
-    run = subprocess.run([*command, *["--tf32"] * tf32], env=environment, stdout=subprocess.PIPE, text=True, check=True)
-    return json.loads(run.stdout.splitlines()[-1])
-
-
-def tested() -> str:
-    """The last line of `pytest -m gpu`."""
-    command = [sys.executable, "-m", "pytest", "-m", "gpu", "-o", "addopts=", "--noconftest", "-q", "-rfEs"]
-    command += ["-W", "default", "tests/gpu", "--continue-on-collection-errors"]  # some need what is not installed
-    run = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    print(run.stdout[-6000:])
-    return run.stdout.strip().splitlines()[-1].strip("= ")
-
-
-def trained(options: argparse.Namespace) -> str:
-    """What `minidl train mnist --model lenet` prints last, and the images a second of its last epoch."""
-    command = [sys.executable, "-m", "minidl", "train", "mnist", "--model", "lenet", "--batch-size", "128"]
-    command += ["--device", options.device, "--epochs", "1" if options.quick else "5"]
-    run = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    print(run.stdout)
-    lines = run.stdout.strip().splitlines() or ["it failed"]
-    return "; ".join([lines[-1], *re.findall(r"[\d,]+ images/s", run.stdout)[-1:]])
-
-
-def table(title: str, unit: str, ours: dict[str, float], theirs: dict[str, float], goals: dict[str, float]) -> str:
-    """Both libraries' numbers, their ratio, and the goal."""
-    lines = [f"| {title} | minidl, {unit} | PyTorch, {unit} | ratio | goal |", "|---|---|---|---|---|"]
-    for name, number in ours.items():
-        other = theirs.get(name)
-        ratio, theirs_text = (f"{number / other:.2f}", f"{other:.3g}") if other else ("", "")
-        lines.append(f"| {name} | {number:.3g} | {theirs_text} | {ratio} | {goals.get(name, '')} |")
-    return "\n".join(lines)
-
-
-def versions() -> str:
-    found = [f"minidl {importlib.import_module('minidl').__version__}, Python {platform.python_version()}"]
-    for package in ("numpy", "cupy-cuda12x", "cupy-cuda13x", "cupy", "torch"):
+def versions(bench: Bench) -> str:
+    found = [f"{name} {peer.version}" for name, peer in bench.peers.items()]
+    found.append(f"Python {platform.python_version()}")
+    for package in ("numpy", "cupy-cuda12x", "cupy-cuda13x", "cupy"):
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             found.append(f"{package} {importlib.metadata.version(package)}")
-    return ", ".join(found)
+    device = next((peer.greeting["device"] for peer in bench.peers.values()), "no library can be imported")
+    return f"{device}; {', '.join(found)}; {date.today()}. Made by `python benchmarks/gpu.py`."
 
 
 def report(options: argparse.Namespace) -> str:
-    """Everything in Markdown."""
-    peers = [name for name, module in MODULES.items() if importlib.util.find_spec(module)]
-    off, on = ({name: measured(name, options, tf32) for name in peers} for tf32 in (False, True))
-    ours, theirs = off["minidl"], off.get("PyTorch", {"milliseconds": {}, "host": {}, "kernels": {}})
-    parts = [
-        "# minidl on a GPU",
-        f"{ours['device']}; {versions()}; {date.today()}. Made by `python benchmarks/gpu.py`.",
-        f"Tests on the device: {tested() if options.device != 'cpu' else 'none, this is a CPU'}",
-        f"LeNet-5 on MNIST: {trained(options)}",
-        table("without TF32", "ms", ours["milliseconds"], theirs["milliseconds"], GOALS),
-        table("with TF32", "ms", on["minidl"]["milliseconds"],
-              on["PyTorch"]["milliseconds"] if "PyTorch" in on else {}, GOALS),
-        table("kernels a step", "launches", ours["kernels"], theirs["kernels"], {"MLP 784-128-10, batch 64": 20}),
-        table("the host, for an op on 64 x 128 numbers", "µs", ours["host"], theirs["host"], {}),
-    ]  # fmt: skip
-    return "\n\n".join(parts) + "\n"
+    """Everything in Markdown; what matters most is done first."""
+    bench = Bench(options)
+    with bench.part("starting both libraries"):
+        pass
+    parts = ["# minidl on a GPU", versions(bench)]
+    reading = (
+        f"Times are medians of {bench.rounds} rounds in which the libraries take turns, ratios those of the same "
+        "rounds, with their quartiles; below 1 minidl is faster.  Both use TF32, or neither."
+    )
+    sections: dict[str, list[Callable[[], str]]] = {
+        "Training steps, float32": [lambda: networks(bench, "float32"), lambda: agreement(bench)],
+        "Checks": [lambda: replay_is_eager(bench), lambda: trained(bench)],
+        "Single kinds of work": [lambda: others(bench, "float32", OPTIMIZERS | PRODUCTS | BATCHES),
+                                 lambda: others(bench, "TF32", PRODUCTS)],
+        "Training steps, TF32": [lambda: networks(bench, "TF32")],
+        "The host": [lambda: host(bench)],
+        "Kernels": [lambda: kernels(bench)] if options.device != "cpu" else [],
+        "Tests": [lambda: tested(bench)],
+    }  # fmt: skip
+    for title, makers in sections.items():
+        parts += [f"## {title}", *[make() for make in makers]]
+    for peer in bench.peers.values():
+        peer.close()
+    failed = [f"- {failure}" for failure in bench.failures] or ["Nothing."]
+    return "\n\n".join([*parts[:2], reading, "## What failed", "\n".join(failed), *parts[2:]]) + "\n"
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Check and time minidl on a GPU beside PyTorch.")
     parser.add_argument("--quick", action="store_true", help="small and short: shows that it works, writes nothing")
     parser.add_argument("--device", default="cuda", help="where to compute (default: cuda)")
-    parser.add_argument("--worker", choices=list(MODULES), help=argparse.SUPPRESS)
-    parser.add_argument("--tf32", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.worker:
-        print(json.dumps(work(options.worker, options.device, options.quick, options.tf32)))
-        return 0
-    from minidl.backend import as_device
-
-    try:
-        as_device(options.device)
-    except RuntimeError as error:
-        parser.error(str(error))
+    if options.device != "cpu":  # found out in another process, so that this one takes no memory of the GPU
+        ask = f"from minidl.backend import as_device; as_device({options.device!r})"
+        found = subprocess.run([sys.executable, "-c", ask], cwd=ROOT, stderr=subprocess.PIPE, text=True)
+        if found.returncode:
+            parser.error(found.stderr.strip().splitlines()[-1])
     text = report(options)
     print(text)
     if not options.quick:

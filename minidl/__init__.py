@@ -4,13 +4,14 @@ from importlib import import_module as _import_module
 
 import numpy as _np
 
-from minidl import autograd, cuda, data, functional, linalg, nn, ops, optim, random, train, utils
+from minidl import autograd, backends, cuda, data, functional, linalg, nn, ops, optim, random, train, utils
 from minidl.optim import swa_utils as _swa_utils  # so that it can be called optim.swa_utils
 from minidl.autograd import Tensor, enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled, tensor
 from minidl.autograd.tensor import is_tensor
 from minidl.backend import (
     Generator, can_cast, device, get_default_dtype, manual_seed, promote_types, set_default_dtype, set_printoptions,
 )
+from minidl.backends import get_float32_matmul_precision, set_float32_matmul_precision
 from minidl.functional import (
     addcdiv, addcmul, allclose, array_equal as equal, clamp, clamp as clip, clamp_max, clamp_min, deg2rad, div,
     div as divide, float_power, frac, heaviside, isclose, lerp, logit, nan_to_num, positive, rad2deg, result_type,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import threading
-from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -68,7 +68,7 @@ class OutOfMemoryError(RuntimeError, MemoryError):
     """The memory of a device, or that of the computer, has no room for the result of an op."""
 
 
-def _cupy() -> Any:
+def gpu_module() -> Any:
     """CuPy with a working GPU, imported and registered; a RuntimeError of one line says what is missing."""
     try:
         import cupy
@@ -99,7 +99,7 @@ def as_device(name: str) -> device:
     """Check that arrays can be placed on the device `name`, and return it; RuntimeError says what is missing."""
     place = device(name)
     if place.type == "cuda":
-        count = _cupy().cuda.runtime.getDeviceCount()
+        count = gpu_module().cuda.runtime.getDeviceCount()
         if place.index is not None and place.index >= count:
             raise RuntimeError(f'device "{place}" does not exist: this machine has {count} GPU(s), from cuda:0')
     return place
@@ -107,7 +107,12 @@ def as_device(name: str) -> device:
 
 def device_of(array: Array) -> device:
     """The device on which `array` lies."""
-    return CPU if isinstance(array, np.ndarray) else device(f"cuda:{array.device.id}")
+    return CPU if isinstance(array, np.ndarray) else _gpu(array.device.id)
+
+
+@cache
+def _gpu(number: int) -> device:
+    return device(f"cuda:{number}")
 
 
 def to_device(array: Array, name: str) -> Array:
@@ -115,7 +120,7 @@ def to_device(array: Array, name: str) -> Array:
     place = as_device(name)
     if place.type == "cpu":
         return array if isinstance(array, np.ndarray) else array.get()
-    cupy = _cupy()
+    cupy = gpu_module()
     with cupy.cuda.Device(place.index):
         return cupy.asarray(array)
 
@@ -264,11 +269,6 @@ def random_stream(generator: Generator | None = None) -> np.random.Generator:
 # -- what NumPy and CuPy do differently ---------------------------------------------------------------------------
 
 
-def fuse(xp: Any, function: Callable[..., Any]) -> Callable[..., Any]:
-    """`function` as a single kernel on a GPU; itself on NumPy."""
-    return function if xp is np else xp.fuse(function)
-
-
 def total(xp: Any, x: Array, axis: Any = None, keepdims: bool = False) -> Array:
     """x.sum(axis), of whole numbers as int64, of halves as float32; of many rows without NumPy's loss of digits.
 
@@ -294,6 +294,9 @@ def _sum_of_rows(x: Array, dtype: str | None) -> Array:
     whole = len(x) - len(x) % BLOCK
     blocks = x[:whole].reshape((-1, BLOCK, *x.shape[1:])).sum(1, dtype=dtype)
     return _sum_of_rows(blocks, dtype) + x[whole:].sum(0, dtype=dtype)
+
+
+allow_tf32 = False  # on a GPU, whether products of float32 may round their factors to TF32, which has 10 bits
 
 
 def erf(xp: Any, x: Array) -> Array:

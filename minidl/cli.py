@@ -148,7 +148,7 @@ def train(options: argparse.Namespace) -> int:
     from minidl.data import MNIST, DataLoader
 
     try:
-        train_set, test_set = MNIST(device=options.device), MNIST(train=False, device=options.device)
+        train_set, test_set = MNIST(), MNIST(train=False)
     except RuntimeError as error:  # a damaged file
         print(f"{options.parser.prog}: {error}", file=sys.stderr)
         return 1
@@ -230,7 +230,7 @@ def _write_results(folder: Path, trainer: Trainer, test_set: MNIST) -> None:
         learning_curve(trainer.history, validation="test").savefig(path)
     images, labels = test_set[:1000]
     guesses = trainer.predict(images).argmax(1)
-    images, labels, guesses = images.cpu(), labels.cpu(), guesses.cpu()
+    guesses = guesses.cpu()
     mistakes = np.flatnonzero(guesses.numpy() != labels.numpy())
     shown = np.concatenate([np.arange(20), mistakes[mistakes >= 20][:20]])
     with replacing(folder / "digits.png") as path:
@@ -351,13 +351,10 @@ def info(options: argparse.Namespace) -> int:
 
 def _gpu() -> str:
     """CuPy and the GPUs it finds, or what is missing."""
-    from minidl.backend import as_device
+    from minidl import backend, cuda
 
     try:
-        as_device("cuda")
+        version = backend.gpu_module().__version__
     except RuntimeError as error:
         return f"no: {error}"
-    cupy = sys.modules["cupy"]
-    count = cupy.cuda.runtime.getDeviceCount()
-    gpus = [cupy.cuda.runtime.getDeviceProperties(number)["name"].decode() for number in range(count)]
-    return f"{', '.join(gpus)}, with CuPy {cupy.__version__}"
+    return f"{', '.join(map(cuda.get_device_name, range(cuda.device_count())))}, with CuPy {version}"

@@ -75,10 +75,15 @@ def no_driver() -> int:
     raise OSError("cudaErrorNoDevice: no CUDA-capable device is detected")
 
 
+def old_driver() -> int:
+    raise OSError("cudaErrorInsufficientDriver: CUDA driver version is insufficient for CUDA runtime version")
+
+
 @pytest.mark.parametrize(
     ("count", "message"),
     [
         (no_driver, r"CuPy 14.2.0 finds no usable GPU \(cudaErrorNoDevice.*nvidia-smi"),
+        (old_driver, r"cudaErrorInsufficientDriver.*check .*nvidia-smi, and that the CuPy wheel fits its CUDA version"),
         (lambda: 0, "this machine has no GPU"),
         (lambda: 2, r"cuda:7.* does not exist: this machine has 2 GPU\(s\), from cuda:0"),
     ],
@@ -86,8 +91,9 @@ def no_driver() -> int:
 def test_cupy_without_that_gpu_says_so(count: Any, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "cupy", fake_cupy(count))
     monkeypatch.setattr(backend, "modules", dict(backend.modules))
-    with pytest.raises(RuntimeError, match=message):
+    with pytest.raises(RuntimeError, match=message) as caught:
         minidl.ones(2).to("cuda:7")
+    assert "\n" not in str(caught.value)
 
 
 def test_arrays_on_the_cpu_stay_where_they_are() -> None:

@@ -342,7 +342,8 @@ def _seed(root: Tensor, gradient: Any, create_graph: bool) -> Any:
                 f"a gradient can be left out for one element only, this tensor has shape {root.shape}: "
                 "reduce it with .sum() or .mean(), or give backward(gradient) of that shape"
             )
-        one = array_module(array).array(1, dtype=array.dtype, ndmin=array.ndim)
+        xp = array_module(array)
+        one = np.array(1, array.dtype, ndmin=array.ndim) if xp is np else xp.ones_like(array)  # no copy from the host
         return Tensor(one) if create_graph else one
     if not isinstance(gradient, Tensor):
         gradient = Tensor(array_module(array).asarray(gradient, dtype=array.dtype))

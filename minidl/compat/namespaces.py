@@ -40,7 +40,7 @@ _INSTEAD = {
     "Normal, Bernoulli, Categorical, Uniform and Independent are there": "torch.distributions",
     "torch.nn.utils.weight_norm and spectral_norm are there": "torch.nn.utils.parametri",
     "cProfile, or torch.cuda.synchronize() and time.perf_counter(), measure the time":
-        "torch.profiler torch.autograd.profiler torch.utils.bottleneck torch.utils.benchmark torch.cuda.Event",
+        "torch.profiler torch.autograd.profiler torch.utils.bottleneck torch.utils.benchmark",
     "build the network of torch.nn's layers": "torchvision.models torch.hub torch.utils.model_zoo",
     "MNIST, FashionMNIST, KMNIST and FakeData are there": "torchvision.datasets",
     "its transforms are classes: torchvision.transforms": "torchvision.transforms.functional",
@@ -109,8 +109,7 @@ def _torch() -> Namespace:
         compile=s.itself, autocast=s.autocast, GradScaler=s.GradScaler, is_autocast_enabled=s.no,
         bfloat16=s.Lacking("torch.bfloat16"), set_default_device=s.set_default_device,
         set_default_tensor_type=lambda kind: minidl.set_default_dtype(kind.dtype),
-        **dict.fromkeys(["set_num_interop_threads", "use_deterministic_algorithms", "set_float32_matmul_precision"],
-                        s.nothing),
+        **dict.fromkeys(["set_num_interop_threads", "use_deterministic_algorithms"], s.nothing),
     )  # fmt: skip
 
 
@@ -146,7 +145,7 @@ def _modules() -> dict[str, Namespace]:
         Namespace("torch.utils.tensorboard", tensorboard),
         Namespace("torch.accelerator", cuda, current_accelerator=s.accelerator),
         Namespace("torch.amp", **amp),
-        Namespace("torch.cuda", cuda, **s.cuda_tensor_types, is_bf16_supported=s.no),
+        Namespace("torch.cuda", cuda, **s.cuda_tensor_types),
         Namespace("torch.cuda.amp", **amp),
         Namespace("torch.distributions", distributions),
         Namespace("torch.distributions.kl", kl_divergence=distributions.kl_divergence),
@@ -159,8 +158,8 @@ def _modules() -> dict[str, Namespace]:
         Namespace("torch.testing", testing),
         Namespace("torch.xpu", is_available=s.no),
         Namespace("torch.backends"),
-        *(Namespace(f"torch.backends.{name}", **s.switches())
-          for name in ("cuda", "cuda.matmul", "cudnn", "mkldnn", "mps")),
+        Namespace("torch.backends.cuda", **s.switches(), matmul=minidl.backends.cuda.matmul),
+        *(Namespace(f"torch.backends.{name}", **s.switches()) for name in ("cudnn", "mkldnn", "mps")),
         Namespace(
             "torch.distributed", **alone,
             **s.lacking("torch.distributed", "init_process_group", "destroy_process_group"),

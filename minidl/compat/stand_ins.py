@@ -100,7 +100,6 @@ ATTRIBUTES: dict[type, dict[str, Any]] = {
     Tensor: {
         "grad_fn": property(lambda x: None if x.op is None else GradFn(x)),
         "get_device": lambda x: (x.device.index or 0) if x.is_cuda else -1,
-        "pin_memory": lambda x: x,
         "share_memory_": lambda x: x,
     },
     Module: {"share_memory": lambda module: module},

@@ -4,6 +4,7 @@ Start with `dataset.py` (what a dataset is), then `loader.py` (one epoch), then 
 """
 
 from minidl.data import synthetic, transforms
+from minidl.data.ahead import on_device
 from minidl.data.collate import collate, collate as default_collate, default_convert
 from minidl.data.dataset import (
     ChainDataset, ConcatDataset, Dataset, IterableDataset, StackDataset, Subset, TensorDataset, random_split,

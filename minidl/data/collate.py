@@ -5,7 +5,7 @@ PyTorch calls the first one default_collate; both names are there.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -52,11 +52,21 @@ def default_convert(data: Any) -> Any:
     >>> default_convert({"x": np.zeros(2), "name": "a"})
     {'x': tensor([0., 0.], dtype=float64), 'name': 'a'}
     """
-    if isinstance(data, np.ndarray | np.generic) and data.dtype.kind in "biuf":
-        return Tensor(np.asarray(data))
-    if isinstance(data, Mapping):
-        return {key: default_convert(part) for key, part in data.items()}
-    return _built_like(data, list(map(default_convert, data))) if isinstance(data, tuple | list) else data
+    return each_part(_converted, data)
+
+
+def _converted(part: Any) -> Any:
+    array = isinstance(part, np.ndarray | np.generic) and part.dtype.kind in "biuf"
+    return Tensor(np.asarray(part)) if array else part
+
+
+def each_part(function: Callable[[Any], Any], batch: Any) -> Any:
+    """A batch built alike, of what `function` makes of each part that is no dictionary, tuple or list."""
+    if isinstance(batch, Mapping):
+        return {key: each_part(function, part) for key, part in batch.items()}
+    if isinstance(batch, tuple | list):
+        return _built_like(batch, [each_part(function, part) for part in batch])
+    return function(batch)
 
 
 def _built_like(example: Any, parts: list[Any]) -> Any:

@@ -97,7 +97,7 @@ class TensorDataset(Dataset):
     def __getitem__(self, index: Any) -> tuple[Tensor, ...]:
         return tuple(t[index] for t in self.tensors)
 
-    def batch(self, indices: np.ndarray) -> tuple[Tensor, ...]:
+    def batch(self, indices: backend.Array) -> tuple[Tensor, ...]:
         """Every tensor's rows at `indices`: one look-up for each tensor."""
         return self[indices]
 
@@ -131,9 +131,9 @@ class Subset(Dataset):
         chosen = self.indices[index]
         return self.dataset[chosen if chosen.ndim else int(chosen)]
 
-    def batch(self, indices: np.ndarray) -> Any:
+    def batch(self, indices: backend.Array) -> Any:
         """The underlying dataset's batch: as fast as that dataset is."""
-        return draw(self.dataset, self.indices[indices])
+        return draw(self.dataset, self.indices[backend.array_module(self.indices).asarray(indices)])
 
 
 class ConcatDataset(Dataset):
@@ -243,7 +243,7 @@ def random_split(
     return [Subset(dataset, order[start:stop]) for start, stop in pairwise(edges)]
 
 
-def draw(dataset: Any, indices: np.ndarray) -> Any:
+def draw(dataset: Any, indices: backend.Array) -> Any:
     """One batch from anything with items: at once where the dataset can, otherwise item by item."""
     if isinstance(dataset, Dataset):
         return dataset.batch(indices)

@@ -5,16 +5,18 @@ The loader shuffles indices, not examples, and asks the dataset once for every b
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice, repeat
 from typing import Any
 
 import numpy as np
 
-from minidl import backend
-from minidl.data.collate import collate, default_convert
+from minidl import backend, cuda
+from minidl.data.collate import collate, default_convert, each_part
 from minidl.data.dataset import IterableDataset, draw
 from minidl.data.sampler import BatchSampler, RandomSampler, SequentialSampler
+from minidl.data.whole import place_of
 from minidl.data.workers import made_ahead
 
 
@@ -31,8 +33,10 @@ class DataLoader:
     With `num_workers` threads the next batches are made while the present one is used, `prefetch_factor` of them for
     each thread and no more; their order stays the same.  Threads help where examples are read or decoded by code that
     lets others run meanwhile, as NumPy, files and zlib do.  `worker_init_fn(number)` is called in each when it starts.
-    `pin_memory`, `timeout`, `multiprocessing_context`, `persistent_workers`, `pin_memory_device` and `in_order` are
-    accepted for PyTorch's sake and change nothing.
+    With `pin_memory` batches lie in page-locked memory, from which `batch.to("cuda", non_blocking=True)` copies while
+    the host goes on; without a GPU that is left out with a UserWarning.  A set that lies on a GPU is looked up there.
+    `timeout`, `multiprocessing_context`, `persistent_workers`, `pin_memory_device` and `in_order` are accepted for
+    PyTorch's sake and change nothing.
 
     The gradient of a step is the mean over its batch: `batch_size=len(dataset)` is gradient descent proper,
     `batch_size=1` the stochastic method of Robbins & Monro (1951), and what lies between is the minibatch.
@@ -84,7 +88,7 @@ class DataLoader:
         if not self._streams and self.batch_size is not None:
             self.batch_sampler = BatchSampler(self.sampler, self.batch_size, drop_last)  # type: ignore[arg-type]
         self.num_workers, self.prefetch_factor = num_workers, prefetch_factor or 2
-        self.worker_init_fn = worker_init_fn
+        self.worker_init_fn, self.pin_memory = worker_init_fn, pin_memory
 
     @property
     def _streams(self) -> bool:
@@ -98,9 +102,14 @@ class DataLoader:
         return whole + (rest > 0 and not self.drop_last)
 
     def __iter__(self) -> Iterator[Any]:
+        fetcher = self._fetcher
+        if self.pin_memory and cuda.is_available():
+            fetcher = self._pinning
+        elif self.pin_memory:
+            warnings.warn("DataLoader: without a GPU, pin_memory=True has no effect", UserWarning, stacklevel=2)
         if not self.num_workers:
-            return map(self._fetcher(self.dataset), self._batches())  # a stream ends it by StopIteration
-        return made_ahead(self.dataset, self._batches(), self._fetcher, self.num_workers, self.prefetch_factor,
+            return map(fetcher(self.dataset), self._batches())  # a stream ends it by StopIteration
+        return made_ahead(self.dataset, self._batches(), fetcher, self.num_workers, self.prefetch_factor,
                           self.worker_init_fn, self.generator)  # fmt: skip
 
     def _batches(self) -> Iterator[Any]:
@@ -113,6 +122,8 @@ class DataLoader:
         else:  # the same as the samplers, with one array in place of many lists
             size = len(self.dataset)
             order = backend.random_stream(self.generator).permutation(size) if self._shuffled else np.arange(size)
+            if self.collate_fn is None:
+                order = backend.to_device(order, place_of(self.dataset))
             for start in range(0, len(self) * self.batch_size, self.batch_size):
                 yield order[start : start + self.batch_size]
 
@@ -123,11 +134,16 @@ class DataLoader:
         examples = iter(dataset)
         return lambda _: self._read(examples)
 
+    def _pinning(self, dataset: Any) -> Callable[[Any], Any]:
+        """The same in page-locked memory."""
+        fetch = self._fetcher(dataset)
+        return lambda indices: each_part(_pinned, fetch(indices))
+
     def _looked_up(self, dataset: Any, indices: Any) -> Any:
         if self.batch_sampler is None:
             return (self.collate_fn or default_convert)(dataset[indices])
         if self.collate_fn is None:
-            return draw(dataset, np.asarray(indices))
+            return draw(dataset, indices if backend.on_gpu(indices) else np.asarray(indices))
         return self.collate_fn([dataset[index] for index in np.asarray(indices).tolist()])
 
     def _read(self, examples: Iterator[Any]) -> Any:
@@ -138,6 +154,10 @@ class DataLoader:
         if not batch or (self.drop_last and len(batch) < self.batch_size):
             raise StopIteration
         return (self.collate_fn or collate)(batch)
+
+
+def _pinned(part: Any) -> Any:
+    return part.pin_memory() if hasattr(part, "pin_memory") else part
 
 
 def _check(

@@ -100,7 +100,7 @@ class MNIST(Dataset):
         images, labels = self._transformed(*_as_tensors(self.images[index], self.labels[index]))
         return images, int(labels) if isinstance(labels, Tensor) and not labels.ndim else labels
 
-    def batch(self, indices: np.ndarray) -> tuple[Tensor, Tensor]:
+    def batch(self, indices: backend.Array) -> tuple[Tensor, Tensor]:
         """The images and labels at `indices`: one look-up each."""
         indices = backend.array_module(self.images).asarray(indices)
         return self._transformed(*_as_tensors(self.images.take(indices, axis=0), self.labels.take(indices)))

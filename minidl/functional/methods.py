@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl import backend
+from minidl import backend, pinned
 from minidl.autograd import Tensor, is_grad_enabled, tensor
 from minidl.autograd.errors import raise_explained
 from minidl.autograd.tensor import describe
@@ -122,7 +122,9 @@ def _to(x: Tensor, *where: Any, device: Any = None, dtype: Any = None, non_block
         copy: bool = False) -> Tensor:  # fmt: skip
     """x on another device, in another dtype, or both: `x.to("cuda")`, `x.to(minidl.float64)`, `x.to(other)`.
 
-    It is x itself where nothing changes, unless a `copy` is wanted; `non_blocking` changes nothing.
+    It is x itself where nothing changes, unless a `copy` is wanted.  A copy from page-locked memory to a GPU goes on
+    beside what the host does with `non_blocking`, and must be finished before x is written; another one has taken the
+    numbers when it returns.
     """
     given = x
     for target in where:
@@ -137,13 +139,25 @@ def _to(x: Tensor, *where: Any, device: Any = None, dtype: Any = None, non_block
     if dtype is not None and x.dtype != dtype:
         x = e.astype(x, dtype=np.dtype(dtype))
     if device is not None and x.device != (place := backend.as_device(device)):
-        x = e.moved(x, device=place, origin=x.device)
+        source, x = x.array, e.moved(x, device=place, origin=x.device)
+        if not non_blocking and pinned.is_pinned(source):
+            pinned.finish_copies(x.array)
     return e.copied(x) if copy and x is given else x
 
 
 def _cuda(x: Tensor, device: Any = None, non_blocking: bool = False) -> Tensor:
-    """x on the GPU, on that of a number if one is given; `non_blocking` changes nothing."""
-    return _to(x, f"cuda:{device}" if isinstance(device, int) else device or "cuda")
+    """x on the GPU, on that of a number if one is given; `non_blocking` as with `to`."""
+    return _to(x, f"cuda:{device}" if isinstance(device, int) else device or "cuda", non_blocking=non_blocking)
+
+
+def _pin_memory(x: Tensor, device: Any = None) -> Tensor:
+    """x in page-locked memory, from which `.to("cuda", non_blocking=True)` copies beside what the host does.
+
+    RuntimeError without a GPU, and for a tensor that lies on one.
+    """
+    if x.device != "cpu":
+        raise RuntimeError(f"pin_memory: expected a tensor on the CPU, got one on {x.device}")
+    return x if pinned.is_pinned(x.array) else Tensor(pinned.pin(x.array))
 
 
 def _as(dtype: Any) -> Callable[..., Tensor]:
@@ -265,6 +279,7 @@ METHODS: dict[str, Callable[..., Any]] = {
     "new_zeros": creation.beside(creation.zeros), **{name: _filling(draw) for name, draw in random.FILLINGS.items()},
     "nelement": Tensor.numel, "ndimension": Tensor.dim, "is_floating_point": is_floating_point,
     "size": _size, "stride": _stride, "is_contiguous": lambda x: x.array.flags.c_contiguous,
+    "pin_memory": _pin_memory, "is_pinned": lambda x, device=None: pinned.is_pinned(x.array),
     "element_size": lambda x: x.array.itemsize, "data_ptr": lambda x: backend.address(x.array),
     "copy_": _copy_, "fill_": _fill_, "fill_diagonal_": _fill_diagonal_, "zero_": lambda x: _fill_(x, 0),
 }  # fmt: skip

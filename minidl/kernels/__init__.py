@@ -6,26 +6,33 @@ The op that needs a kernel asks `fit` first, and else computes as on NumPy.  Not
 from __future__ import annotations
 
 import math
-from functools import cache, lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from minidl.backend import Array
+from minidl.backend import Array, array_module, device_of, modules, random_stream
+from minidl.kernels.cublas import matmul as matmul
+from minidl.kernels.cublas import product as product
 
-THREADS = 256  # in a block, at most; as many fit into the shared memory that softmax.cu asks for
-_TYPES = {np.dtype(np.float32): "float", np.dtype(np.float64): "double"}
+THREADS = 256  # in a block
+TYPES = {np.dtype(np.float32): "float", np.dtype(np.float64): "double"}
 
 
 def fit(xp: Any, *arrays: Array) -> bool:
     """Whether there are kernels for these arrays: on a GPU, and all of float32 or all of float64."""
-    return xp is not np and arrays[0].dtype in _TYPES and all(x.dtype == arrays[0].dtype for x in arrays)
+    return xp is not np and arrays[0].dtype in TYPES and all(x.dtype == arrays[0].dtype for x in arrays)
+
+
+def suit(*arrays: Array) -> bool:
+    """The same for a rule, which is not given xp; False if the first is a tensor, whose history no kernel notes."""
+    return type(arrays[0]) is not np.ndarray and fit(modules.get(type(arrays[0]), np), *arrays)
 
 
 def source(file: str, dtype: Any, entries: int = 0) -> str:
     """The CUDA source of a file of kernels, for numbers of `dtype` in arrays of at most so many entries."""
-    types = f"typedef {_TYPES[np.dtype(dtype)]} T;\ntypedef {'int' if entries < 2**30 else 'long long'} INDEX;\n"
+    types = f"typedef {TYPES[np.dtype(dtype)]} T;\ntypedef {'int' if entries < 2**30 else 'long long'} INDEX;\n"
     return types + "".join(Path(__file__).with_name(name).read_text("utf-8") for name in ("common.cu", f"{file}.cu"))
 
 
@@ -34,9 +41,18 @@ def _kernel(xp: Any, file: str, name: str, dtype: Any, large: bool) -> Any:
     return xp.RawKernel(source(file, dtype, large * 2**30), name)  # compiled when it is first called on a device
 
 
-def _launch(xp: Any, file: str, name: str, blocks: int, threads: int, inputs: Any, out: Array, *numbers: Any) -> Array:
-    """`out`, filled by the kernel, which is given the inputs, out, and the numbers."""
-    arrays = [xp.ascontiguousarray(x) for x in inputs]
+def contiguous(xp: Any, x: Array) -> Array:
+    """x, without gaps; ValueError unless it lies on the current device, for a kernel would not notice."""
+    here = xp.cuda.runtime.getDevice()
+    if not isinstance(x, xp.ndarray) or x.data.device_id != here:
+        raise ValueError(f"a kernel on cuda:{here} cannot read an array on {device_of(x)}: move it with .to(), "
+                         "or choose the device with minidl.cuda.set_device()")  # fmt: skip
+    return xp.ascontiguousarray(x)
+
+
+def launch(xp: Any, file: str, name: str, blocks: int, threads: int, inputs: Any, out: Array, *numbers: Any) -> Array:
+    """`out`, filled by the kernel, which is given the inputs (arrays, and structs of NumPy), out, and the numbers."""
+    arrays = [x if x.dtype.names else contiguous(xp, x) for x in inputs]
     if out.size:
         kernel = _kernel(xp, file, name, out.dtype, max(x.size for x in (*arrays, out)) >= 2**30)
         kernel((blocks,), (threads,), (*arrays, out, *numbers))
@@ -46,7 +62,7 @@ def _launch(xp: Any, file: str, name: str, blocks: int, threads: int, inputs: An
 # -- windows: images are (C, *size, N), what comes of windows is (C, *out, N) -----------------------------------------
 
 
-@lru_cache(4096)
+@cache  # for ever, because CUDA graphs read them
 def _placed(xp: Any, device: int, window: Any) -> Array:
     """How the window moves, in three dimensions, as the struct in windows.cu, on the device."""
     missing = 3 - len(window.size)
@@ -60,7 +76,7 @@ def _over_window(xp: Any, name: str, shape: tuple[int, ...], window: Any, *input
     """What the kernel of windows.cu makes of the inputs, an array of that shape; a thread for each of its entries."""
     out = xp.empty(shape, inputs[0].dtype)
     where = _placed(xp, out.device.id, window)
-    return _launch(xp, "windows", name, -(-out.size // THREADS), THREADS, inputs, out, out.size, shape[-1], where)
+    return launch(xp, "windows", name, -(-out.size // THREADS), THREADS, inputs, out, out.size, shape[-1], where)
 
 
 def _image(x: Array, window: Any) -> tuple[int, ...]:
@@ -107,17 +123,81 @@ def max_pool_pick(xp: Any, y: Array, x: Array, out: Array, window: Any) -> Array
 
 def softmax_cross_entropy(xp: Any, x: Array, target: Array) -> Array:
     """-log softmax(x)[target] in each row, (rows, classes), (rows,) -> (rows,); nan where the target is no class."""
+    return _of_rows(xp, "softmax_cross_entropy", xp.empty(len(x), x.dtype), x, target)
+
+
+def softmax_cross_entropy_input(g: Array, x: Array, target: Array) -> Array:
+    """g times softmax(x) minus the one-hot vector of the target, in each row: (rows,), (rows, classes), (rows,)."""
+    xp = array_module(x)
+    return _of_rows(xp, "softmax_cross_entropy_input", xp.empty(x.shape, x.dtype), x, target, g)
+
+
+def _of_rows(xp: Any, name: str, out: Array, x: Array, target: Array, *more: Array) -> Array:
+    """`out`, filled by a kernel of softmax.cu, with a block for each row."""
     rows, classes = x.shape
-    threads = 32 if classes <= 256 else THREADS  # a block for each row
-    labels, losses = target.astype(np.int64, copy=False), xp.empty(rows, x.dtype)
-    return _launch(xp, "softmax", "softmax_cross_entropy", rows, threads, (x, labels), losses, classes)
+    threads = 32 if classes <= 256 else THREADS
+    return launch(xp, "softmax", name, rows, threads, (*more, x, _labels(target)), out, classes)
+
+
+def _labels(target: Array) -> Array:
+    return target.astype(np.int64, copy=False)
+
+
+def counted_mean(xp: Any, x: Array, target: Array, ignore: int) -> Array:
+    """The mean of the entries of x whose target is not `ignore`: (n,), (n,) -> ()."""
+    out, arrays = xp.empty((), x.dtype), (x, _labels(target))
+    return launch(xp, "softmax", "counted_mean", 1, THREADS, arrays, out, len(x), ignore)
+
+
+def counted_mean_input(g: Array, target: Array, ignore: int) -> Array:
+    """g over the number of targets that are not `ignore`, where they are; elsewhere 0: (), (n,) -> (n,)."""
+    xp = array_module(g)
+    out, arrays = xp.empty(target.shape, g.dtype), (g, _labels(target))
+    return launch(xp, "softmax", "counted_mean_input", 1, THREADS, arrays, out, out.size, ignore)
+
+
+# -- entries -----------------------------------------------------------------------------------------------------------
+
+
+def blend(x: Array, y: Array, keep: float, share: float) -> None:
+    """y becomes keep·y + share·x, in place; both are contiguous."""
+    numbers = y.size, float(keep), float(share)
+    launch(array_module(y), "entries", "blend", -(-y.size // THREADS), THREADS, (x,), y, *numbers)
+
+
+def relu_input(xp: Any, g: Array, out: Array) -> Array:
+    """g where the result of relu is above 0, elsewhere 0, laid out in memory like that result."""
+    if not out.flags.c_contiguous:
+        order = sorted(range(out.ndim), key=lambda d: -out.strides[d])  # from the slowest dimension to the fastest
+        gradient = relu_input(xp, g.transpose(order), xp.ascontiguousarray(out.transpose(order)))
+        return gradient.transpose([order.index(d) for d in range(out.ndim)])
+    gradient = xp.empty(out.shape, g.dtype)
+    return launch(xp, "entries", "relu_input", -(-out.size // THREADS), THREADS, (g, out), gradient, out.size)
 
 
 # -- random numbers ----------------------------------------------------------------------------------------------------
 
+SEEDS = 8  # as many are put into the memory of the device at once
 
-def dropout_mask(xp: Any, shape: tuple[int, ...], dtype: Any, seed: int, p: float, value: float) -> Array:
-    """0 with probability p, otherwise `value`, drawn on the device; the same seed gives the same numbers."""
+
+def seed() -> Any:
+    """A seed for a kernel that draws random numbers, taken from the default stream."""
+    return int(random_stream().integers(2**63))
+
+
+def put_seeds(xp: Any, out: Array, seeds: list[int]) -> Array:
+    """`out`, int64 (SEEDS,), with the seeds at its start: nobody waits, as for a copy."""
+    kernel = _kernel(xp, "random", "put_seeds", np.float32, False)
+    kernel((1,), (1,), (out, *seeds, *[0] * (SEEDS - len(seeds))))
+    return out
+
+
+def dropout_mask(xp: Any, shape: tuple[int, ...], dtype: Any, seed: Any, p: float, value: float) -> Array:
+    """0 with probability p, otherwise `value`, drawn on the device; the same seed gives the same numbers.
+
+    The seed is a number, or an array of one that lies on the device.
+    """
     out = xp.empty(shape, dtype)
     blocks = -(-math.prod(shape) // (4 * THREADS))  # each thread draws four
-    return _launch(xp, "random", "dropout_mask", blocks, THREADS, (), out, out.size, seed, float(p), float(value))
+    name = "dropout_mask" if isinstance(seed, int) else "dropout_mask_later"
+    return launch(xp, "random", name, blocks, THREADS, (), out, out.size, seed, float(p), float(value))

@@ -13,8 +13,7 @@ __device__ void philox(unsigned* counter, unsigned low_key, unsigned high_key) {
     }
 }
 
-// mask[i] = 0 with probability p, otherwise `value`; the counter is the place, the key the seed.
-extern "C" __global__ void dropout_mask(T* mask, INDEX count, long long seed, double p, double value) {
+__device__ void draw_mask(T* mask, INDEX count, long long seed, double p, double value) {
     INDEX first = 4 * entry();
     if (first >= count) return;
     unsigned long long place = (unsigned long long)first / 4;
@@ -22,4 +21,20 @@ extern "C" __global__ void dropout_mask(T* mask, INDEX count, long long seed, do
     philox(words, (unsigned)seed, (unsigned)((unsigned long long)seed >> 32));
     unsigned limit = (unsigned)(p * (1 << 24));  // of the 24 highest bits, as many as a float has
     for (int i = 0; i < 4 && first + i < count; i++) mask[first + i] = (words[i] >> 8) < limit ? T(0) : T(value);
+}
+
+// mask[i] = 0 with probability p, otherwise `value`; the counter is the place, the key the seed.
+extern "C" __global__ void dropout_mask(T* mask, INDEX count, long long seed, double p, double value) {
+    draw_mask(mask, count, seed, p, value);
+}
+
+// The same with a seed that lies on the device, so that a graph draws other numbers whenever it is launched.
+extern "C" __global__ void dropout_mask_later(T* mask, INDEX count, const long long* seed, double p, double value) {
+    draw_mask(mask, count, *seed, p, value);
+}
+
+extern "C" __global__ void put_seeds(long long* out, long long a, long long b, long long c, long long d, long long e,
+                                     long long f, long long g, long long h) {
+    long long seeds[8] = {a, b, c, d, e, f, g, h};
+    for (int i = 0; i < 8; i++) out[i] = seeds[i];
 }

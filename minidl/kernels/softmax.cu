@@ -1,24 +1,5 @@
 // The softmax of rows, and how far it is from labels, with a block of threads for each row.
 
-// The sum, or the largest, of the values of all threads of the block: halves are put together until one is left.
-__device__ T together(T value, bool largest) {
-    __shared__ T values[256];
-    int me = threadIdx.x;
-    values[me] = value;
-    __syncthreads();
-    for (int half = blockDim.x / 2; half > 0; half /= 2) {
-        if (me < half) {
-            T other = values[me + half];
-            if (!largest) values[me] += other;
-            else if (other > values[me]) values[me] = other;
-        }
-        __syncthreads();
-    }
-    T result = values[0];
-    __syncthreads();  // all have read before the next call writes
-    return result;
-}
-
 // The largest entry of the row x, and the sum of exp(x - largest).
 __device__ void scale_of(const T* x, INDEX classes, T& largest, T& sum) {
     largest = classes ? x[0] : T(0);
@@ -39,4 +20,39 @@ extern "C" __global__ void softmax_cross_entropy(const T* x, const long long* la
     if (threadIdx.x) return;
     bool known = 0 <= label && label < classes;
     losses[blockIdx.x] = known ? log(sum) - (x[label] - largest) : T(nan(""));
+}
+
+// gradient[row] = g[row] (softmax(x[row]) - the label's one-hot vector).
+extern "C" __global__ void softmax_cross_entropy_input(const T* g, const T* x, const long long* labels, T* gradient,
+                                                       INDEX classes) {
+    INDEX row = (INDEX)blockIdx.x * classes;
+    T largest, sum;
+    scale_of(x + row, classes, largest, sum);
+    for (INDEX c = threadIdx.x; c < classes; c += blockDim.x)
+        gradient[row + c] = g[blockIdx.x] * (exp(x[row + c] - largest) / sum - T(c == labels[blockIdx.x]));
+}
+
+// How many labels there are apart from `ignored`.
+__device__ double counted(const long long* labels, INDEX rows, long long ignored) {
+    double count = 0;
+    for (INDEX i = threadIdx.x; i < rows; i += blockDim.x) count += labels[i] != ignored;
+    return together(count);
+}
+
+// mean = that of the losses whose label is not `ignored`; by one block.
+extern "C" __global__ void counted_mean(const T* losses, const long long* labels, T* mean, INDEX rows,
+                                        long long ignored) {
+    double sum = 0;
+    for (INDEX i = threadIdx.x; i < rows; i += blockDim.x)
+        if (labels[i] != ignored) sum += losses[i];
+    sum = together(sum);
+    double count = counted(labels, rows, ignored);
+    if (!threadIdx.x) *mean = sum / count;
+}
+
+// shares = g / count where the label is not `ignored`, otherwise 0; by one block.
+extern "C" __global__ void counted_mean_input(const T* g, const long long* labels, T* shares, INDEX rows,
+                                              long long ignored) {
+    T share = *g / counted(labels, rows, ignored);
+    for (INDEX i = threadIdx.x; i < rows; i += blockDim.x) shares[i] = labels[i] != ignored ? share : T(0);
 }

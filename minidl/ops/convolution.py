@@ -50,7 +50,7 @@ def convolution(xp, x, w, b=None, *, window, groups=1):
     w = w.reshape(groups, outputs // groups, math.prod(w.shape[1:]))
     b = None if b is None else b.reshape(groups, outputs // groups, 1)
     for places, columns in _blocks(xp, x, window, groups):
-        block = xp.matmul(w, columns, out=out[:, :, places])
+        block = kernels.matmul(xp, w, columns, out[:, :, places])
         if b is not None:
             block += b
     return batch_first(out.reshape(outputs, *window.out, batch))
@@ -63,13 +63,13 @@ def convolution_input(xp, g, w, *, window, groups=1):
     g = _grouped(xp, g, groups)
     w = w.reshape(groups, outputs // groups, channels // groups, len(window.places))
     if kernels.fit(xp, g):
-        columns = w.reshape(groups, outputs // groups, -1).swapaxes(1, 2) @ g
+        columns = kernels.matmul(xp, w.reshape(groups, outputs // groups, -1).swapaxes(1, 2), g)
         return batch_first(kernels.col2im(xp, columns.reshape(channels, *window.kernel, *window.out, batch), window))
     frame, w = new_frame(xp, channels, batch, window, g.dtype), w.transpose(3, 0, 2, 1).copy()
     share = xp.empty((groups, channels // groups, g.shape[2]), g.dtype)
     for place, entry in zip(window.places, w, strict=True):  # entry: (groups, C/groups, O/groups)
         seen = frame[place]  # what this entry of the kernel met, everywhere
-        seen += xp.matmul(entry, g, out=share).reshape(seen.shape)
+        seen += kernels.matmul(xp, entry, g, share).reshape(seen.shape)
     return batch_first(frame[window.image])
 
 
@@ -79,7 +79,7 @@ def convolution_weight(xp, g, x, *, window, groups=1):
     outputs, channels = g.shape[1], x.shape[1]
     g = _grouped(xp, g, groups)
     total = sum(
-        columns @ g[:, :, places].swapaxes(1, 2) for places, columns in _blocks(xp, x, window, groups)
+        kernels.product(columns, g[:, :, places].swapaxes(1, 2)) for places, columns in _blocks(xp, x, window, groups)
     )  # (groups, C/groups·kernel, O/groups)
     return total.swapaxes(1, 2).reshape(outputs, channels // groups, *window.kernel)
 

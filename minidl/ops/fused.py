@@ -10,6 +10,7 @@ from typing import Any
 
 from minidl import kernels
 from minidl.autograd import Tensor, op
+from minidl.kernels import normalization
 from minidl.ops.elementwise import clip, exp, log, maximum, sigmoid, where
 from minidl.ops.indexing import one_hot_float
 from minidl.ops.reductions import mean
@@ -24,7 +25,7 @@ def linear(xp, x, w, b=None):
     if w.ndim != 2 or not x.ndim or x.shape[-1] != w.shape[1]:
         raise ValueError(f"expected an input of shape (..., {w.shape[-1]}) for a weight of shape {w.shape} (out, in), "
                          f"got an input of shape {x.shape}")
-    out = _rows(x) @ w.T
+    out = kernels.matmul(xp, _rows(x), w.T)
     if b is not None:
         out += b
     return out if x.ndim == 2 else out.reshape(x.shape[:-1] + w.shape[:1])
@@ -35,7 +36,7 @@ linear.vjps(lambda g, out, x, w, b=None: linear(g, w.T),
 
 def _outer(g: Any, x: Any) -> Any:
     """The outer products of the rows, summed: (rows, out), (rows, in) -> (out, in)."""
-    return g.T * x if g.shape[0] == 1 else g.T @ x  # a single one is three times faster so
+    return g.T * x if g.shape[0] == 1 else kernels.product(g.T, x)  # a single one is three times faster so
 
 
 def _rows(x: Any) -> Any:
@@ -81,8 +82,19 @@ def softmax_cross_entropy(xp, x, target):
     return xp.log(xp.exp(x).sum(axis=1)) - x[xp.arange(len(target)), target]
 softmax_cross_entropy.vjps(
     lambda g, out, x, target:
+        kernels.softmax_cross_entropy_input(g, x, target) if kernels.suit(g, x) else
         g[:, None] * (softmax(x, axis=1) - one_hot_float(target, classes=x.shape[1], dtype=x.dtype)),
     None)
+
+
+@op
+def counted_mean(xp, x, target, *, ignore):
+    """The mean of the entries of x whose target is not `ignore`: (n,), (n,) -> ()."""
+    return kernels.counted_mean(xp, x, target, ignore) if kernels.fit(xp, x) else x[target != ignore].mean()
+counted_mean.vjps(
+    lambda g, out, x, target, ignore:
+        kernels.counted_mean_input(g, target, ignore) if kernels.suit(g) else
+        (target != ignore) * g / (target != ignore).sum(), None)
 
 
 # -- activations -------------------------------------------------------------------------------------------------
@@ -124,6 +136,8 @@ def standardize(xp, x, w=None, b=None, *, axis, eps, kept=None):
 
     In the list `kept` it leaves mean and variance, which saves computing them again on the way back.
     """
+    if kernels.fit(xp, x) and (groups := normalization.groups(x, w, b, axis)):
+        return groups.standardize(x, w, b, eps, kept)
     average = mean(x, axis=axis, keepdims=True)
     out = x - average
     variance = mean(out * out, axis=axis, keepdims=True)
@@ -136,6 +150,7 @@ def standardize(xp, x, w=None, b=None, *, axis, eps, kept=None):
     return out
 
 
+@normalization.or_kernels
 def _standardize_slopes(g: Any, out: Any, x: Any, w: Any = None, b: Any = None, *, axis: Any, eps: float,
                         kept: Any = None) -> Any:  # fmt: skip
     """The gradients of x, w and b: with d = x - mean and r = (var + eps)^-½, d·r has r·(g - ḡ - d·r²·mean(g·d)).

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from minidl import kernels
 from minidl.autograd import Tensor, op
 from minidl.ops.fused import linear
 from minidl.ops.shapes import stack
@@ -26,7 +27,7 @@ def recurrence(xp, x, s, w, b=None, *, cell, kept=None):
     out[0] = s
     wt = xp.ascontiguousarray(w.T)
     for t in range(len(x)):
-        u = out[t, 0] @ wt
+        u = kernels.matmul(xp, out[t, 0], wt)
         states, needed = cell.step(x[t], u if b is None else u + b, *out[t])
         for k, state in enumerate(states):
             out[t + 1, k] = state
@@ -45,12 +46,12 @@ def _through_time(g: Any, out: Any, x: Any, s: Any, w: Any, b: Any = None, *, ce
         dx_t, du_t, *ds = cell.back(needed, out[t], out[t + 1], *ds)
         dx.append(dx_t)
         du.append(du_t)
-        ds[0] = ds[0] + du_t @ w
+        ds[0] = ds[0] + kernels.product(du_t, w)
         ds = [own + later for own, later in zip(g[t], ds, strict=True)]
     all_du = stack(du[::-1])
     all_dx = all_du if dx[-1] is du[-1] else stack(dx[::-1])
     u, h = all_du.reshape((-1, len(w))), out[:-1, 0].reshape((-1, w.shape[1]))  # (T·N, G·H), (T·N, H)
-    return all_dx, stack(ds), u.T @ h, u.sum(axis=0)
+    return all_dx, stack(ds), kernels.product(u.T, h), u.sum(axis=0)
 
 
 recurrence.vjps(together=_through_time)

@@ -1,7 +1,8 @@
 """Many parameters treated as one flat array, so that a step over forty small tensors costs a few calls, not hundreds.
 
 What a rule remembers of the parameters of a group lies in flat arrays.  The weights stay where they are, because
-others may hold views of them: large ones are changed in place, small neighbours gathered, changed and put back.
+others may hold views of them: large ones are changed in place, small neighbours gathered, changed and put back, and on
+a GPU one kernel finds all of them.
 """
 
 from __future__ import annotations
@@ -51,6 +52,7 @@ class Flat:
         arrays = [p.array for p in params]
         self.group, self.params, self.labels = group, list(params), list(labels)
         self.xp, self.device = backend.array_module(arrays[0]), backend.device_of(arrays[0])
+        self.on_gpu = self.device.type == "cuda"
         self.starts, self.ends, end = list[int](), list[int](), 0
         for a in arrays:
             self.starts.append(end if a.size < SMALL else -(-end // LINE) * LINE)  # the large ones aligned
@@ -123,8 +125,13 @@ class Flat:
 
     def apply(self, update: Update, letters: dict[str, float], grads: Sequence[Any], first: int, last: int) -> None:
         """Take one step with the parameters `first` to `last` (exclusive)."""
-        run = update.runner(self.xp, self.dtype, letters)
-        for piece in self._cut(first, last, update.memory, apart=run is None):
+        run, pieces = update.runner(self.xp, self.dtype, letters), list[Piece]()
+        if run is None or not self.on_gpu:
+            pieces = self._cut(first, last, update.memory, apart=run is None)
+        else:  # one kernel finds all parameters where they lie
+            memory = [self.memory[letter] for letter in update.memory]
+            run(self.arrays[first:last], grads[first:last], memory, self.starts[first:last])
+        for piece in pieces:
             ws, gs = self.arrays[piece.first : piece.last], grads[piece.first : piece.last]
             if run is None:  # the rule may look at a parameter as a whole, so it gets each in its shape
                 self._call(update, letters, piece, ws[0], gs[0])

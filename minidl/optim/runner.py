@@ -1,7 +1,7 @@
 """Run the rule of an optimizer fast, without a second copy of its mathematics.
 
 The rule is called once on stand-ins that note which ufuncs it calls; those calls are then repeated, on pieces of
-the arrays that fit into the cache, with a few buffers used again and again (on a GPU: as one fused kernel).
+the arrays that fit into the cache, with a few buffers used again and again (on a GPU: as one kernel, written in C).
 
 A rule is a pure function `rule(xp, w, g, *memory, **letters)`.  Arrays (weights, gradient, what it remembers) are
 positional, numbers are keyword-only.  It returns a dictionary: the new `w`, the new memory under its letters, and
@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
-from minidl import backend
 from minidl.backend import Array
+from minidl.kernels import updates
 from minidl.threads import get_num_threads, in_threads
 
 CHUNK = 2**16  # elements: large enough to hide the cost of a call, small enough that all arrays stay in the cache
@@ -26,7 +27,7 @@ SHARE = 2 * CHUNK  # elements: what a thread takes at least, and at once, for th
 LINE = 64  # bytes in a line of the cache
 
 Rule = Callable[..., dict[str, Any]]
-Run = Callable[[Sequence[Array]], None]  # updates w and memory in place, given [w, g, *memory]
+Run = Callable[..., None]  # updates w and memory in place, given [w, g, *memory]; on a GPU as kernels/updates.py says
 
 
 def aligned(xp: Any, n: int, dtype: np.dtype[Any]) -> Array:
@@ -94,7 +95,7 @@ class Update:
         if xp is np:
             program.cells[:] = numbers
             return program.run
-        return lambda arrays: program.fused(*arrays, *numbers)
+        return partial(updates.update, xp, program.code, numbers)
 
 
 # -- recording: what does the rule do? -----------------------------------------------------------------------------
@@ -105,7 +106,7 @@ Key = int | str
 Call = tuple[np.ufunc, tuple[Key, ...], int]  # a ufunc, its operands, its result
 Placed = tuple[np.ufunc, int, int | None, int]  # a ufunc, the places of one or two operands and of the result
 
-# Numbers are computed by Python: NumPy's would turn float32 arrays to float64, CuPy's fused ones to float16.
+# Numbers are computed by Python: NumPy's would turn float32 arrays to float64.
 _FORMULAS = {
     np.add: "({} + {})", np.subtract: "({} - {})", np.multiply: "({} * {})", np.true_divide: "({} / {})",
     np.power: "({} ** {})", np.negative: "(-{})", np.positive: "{}",
@@ -124,7 +125,7 @@ class _Recorder:
         if all(isinstance(key, str) for key in keys):
             return _Quantity(self, _FORMULAS[ufunc].format(*keys))
         result = ufunc(*[1.0 if isinstance(key, str) else self.example for key in keys])
-        if result.dtype != self.example.dtype or not hasattr(self.xp, ufunc.__name__):
+        if result.dtype != self.example.dtype:
             raise TypeError(f"{ufunc.__name__} makes {result.dtype}")
         self.calls.append((ufunc, keys, self.arrays + len(self.calls)))
         return _Quantity(self, self.calls[-1][2])
@@ -215,7 +216,8 @@ class Program:
         self.cells = np.empty(len(numbers), recorder.example.dtype)  # for them
         self._cells = [self.cells[i, ...] for i in range(len(numbers))]  # 0-d arrays: faster than Python's floats
         self._buffers = [self._new_buffers(buffers)]  # of each thread
-        self.fused = backend.fuse(recorder.xp, self.kernel(recorder.xp))
+        sizes = arrays - 2, len(numbers), self.cells.dtype
+        self.code = "" if recorder.xp is np else updates.written(self.kernel, *sizes)
 
     def run(self, arrays: Sequence[Array]) -> None:
         """Update w and memory in `arrays`, which are [w, g, *memory], flat; the numbers are in `cells`."""
@@ -249,7 +251,7 @@ class Program:
         return [aligned(np, SHARE, self.cells.dtype) for _ in range(count)]
 
     def kernel(self, xp: Any) -> Callable[..., None]:
-        """The same as one function of all arrays and numbers that calls ufuncs of `xp` only, for `backend.fuse`."""
+        """The same as one function of all arrays and numbers that calls ufuncs of `xp` only, to be written as C."""
 
         def update(*given: Any) -> None:
             values = [*given, *[None] * len(self._buffers[0])]

@@ -1,6 +1,7 @@
 """minidl.compile: which calls of a step are recorded, which are replayed, and which run as they are written.
 
-The same step is recorded twice: what differs between two recordings would be wrong in a replay.
+The same step is recorded twice: what differs between two recordings would be wrong in a replay.  A GPU captures it in a
+third run.
 """
 
 from __future__ import annotations
@@ -10,30 +11,30 @@ import warnings
 from collections.abc import Callable, Iterator
 from functools import update_wrapper
 from itertools import zip_longest
-from types import CodeType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from minidl import nn
 from minidl.autograd import Tensor, engine
 from minidl.autograd.mode import mode
-from minidl.backend import Array, get_default_dtype
-from minidl.replay.listening import recording
-from minidl.replay.program import Program, Seen, signature
-from minidl.replay.recorder import Recorder, root, tensors_in
+from minidl.backend import Array, array_module, get_default_dtype
+from minidl.replay.captured import Capture, Listener, Replay
+from minidl.replay.notes import Line, Notes, raised_at, steps, tensors_in
+from minidl.replay.program import Program
+from minidl.replay.recorder import Recorder
+from minidl.replay.take import Take, surroundings
 from minidl.replay.traced import recorders
 
 FORMS, PROGRAMS, TRIES = 64, 8, 4  # forms of arguments; programs of each; recordings until two must have been the same
-copyto = np.copyto
 
 
 def compile(step: Callable[..., Any]) -> Callable[..., Any]:
     """`step` as a function that is recorded in its first two calls, and from the third on replayed, with the same bits.
 
     A step is what is done with one batch: forward, loss, `backward()`, `optimizer.step()`, a schedule's `step()`.  Give
-    it the batch as arguments, tensors of numbers on the CPU, and let it return what you want to look at.  Arguments of
-    other shapes or dtypes, `train()` and `eval()`, and another attribute of a module are recorded anew.
+    it the batch as arguments, tensors on the device of the model, and let it return what you want to look at.
+    Arguments of other shapes or dtypes, `train()` and `eval()`, and another attribute of a module are recorded anew.
 
     A replay repeats what was done to arrays, draws random numbers anew, and calls the optimizer, the schedule and
     `clip_grad_norm_` as they are.  The rest of Python is not run again: do not print, count or append in a step, and
@@ -41,6 +42,13 @@ def compile(step: Callable[..., Any]) -> Callable[..., Any]:
     A step that reads a number (`if loss > 1`, `loss.item()`), keeps a tensor, or meets other tensors every time runs
     as it is written; a warning says once why, and where.  Memory for all that is computed stays reserved, and that of
     `.grad` is written over by the next replay; a tensor that is held elsewhere keeps its numbers.
+
+    On a GPU the third call captures CUDA graphs: one for all that is done up to a call that is made as it is, one up to
+    the next.  The host then launches graphs instead of kernels, and never waits: a replay of a perceptron's step with
+    Adam asks the GPU five times (two arguments copied, the graph, the optimizer's kernel, the loss copied).  Refused
+    there are also random numbers that the host draws, except for dropout, `linalg`, and whatever else CuPy or CUDA
+    cannot capture, as the warning says.  That may show in the third call only, in which Python then runs the step
+    twice; but a capture computes nothing and makes none of those calls, so that nothing is done twice.
 
     >>> import minidl
     >>> from minidl import nn
@@ -60,6 +68,14 @@ def compile(step: Callable[..., Any]) -> Callable[..., Any]:
     return Compiled(step)
 
 
+class Draft(NamedTuple):
+    """A run, and whether the one before it was the same; `kept` is what must stay alive: on a GPU, its recorder."""
+
+    lines: list[Line]
+    kept: Any
+    agreed: bool
+
+
 class Compiled:
     """A step, and what was recorded of it for each form of its arguments."""
 
@@ -67,8 +83,8 @@ class Compiled:
         update_wrapper(self, step, updated=())
         self.step, self.lock = step, threading.RLock()
         self.programs: dict[Any, list[Program]] = {}
-        self.drafts: dict[Any, tuple[list[Any], list[Any]]] = {}  # the last recording, and what it must keep alive
-        self.tries: dict[Any, int] = {}  # recordings since the last program
+        self.drafts: dict[Any, Draft] = {}  # the last recording
+        self.tries: dict[Any, int] = {}  # recordings since the last program, each unlike the one before
         self.refused: set[Any] = set()
         self.said: set[str] = set()
 
@@ -80,6 +96,7 @@ class Compiled:
         with self.lock:
             for program in self.programs.get(key, ()):
                 if program.holds():
+                    copyto = program.copyto
                     for buffer, array in zip(program.inputs, given, strict=True):
                         copyto(buffer, array)
                     if program.checks and not program.fits():
@@ -112,37 +129,62 @@ class Compiled:
         if hopeless := self._hopeless(key, inputs, words):
             self._refuse(key, hopeless)
             return self.step(*inputs, **words)
-        own = [Tensor(x.array.copy(order="K")) for x in tensors_in((inputs, words))]
-        buffers, around = [x.array for x in own], surroundings(self.step)
-        with recording(getattr(self.step, "__globals__", {})) as recorder:
-            recorder.tensors.update({id(x): x for x in own})
-            recorder.inputs.update({id(x): x for x in buffers})
-            fresh = iter(own)
-            result = self.step(*_with(inputs, fresh), **_with(words, fresh))
-            result = recorder.without_stand_ins(result)
-        modules = [part for _, _, x in around if isinstance(x, nn.Module) for part in x.modules()]
-        recorder.modules.update({id(module): module for module in modules})
-        lines, alive = signature(recorder, result)
-        why = recorder.refused or _unreturnable(result, recorder) or _entangled(own, recorder, inputs, words)
-        fresh = own = None  # type: ignore[assignment]
-        tensor_kept, array_kept = recorder.kept(result)
-        if why := why or ("it keeps a tensor that it makes: let it be returned instead" if tensor_kept else None):
-            self._refuse(key, why)
-            return result
-        before, self.drafts[key] = self.drafts.get(key), (lines, alive)
-        self.tries[key] = self.tries.get(key, 0) + 1
-        difference = _difference(before[0], lines) if before else "there is no other recording"
-        if array_kept:  # a table that is made once and then kept is not kept again
-            difference = "it keeps an array that it makes"
-        if difference is None:
-            self.programs.setdefault(key, []).append(Program(recorder, buffers, result, around))
-            del self.drafts[key], self.tries[key]
-            self._hand_over(result, recorder)
-        elif self.tries[key] >= TRIES:
-            self._refuse(key, difference)
-        return result
+        (xp,), draft = self._modules(inputs, words), self.drafts.get(key)
+        if draft is not None and draft.agreed:
+            program, why = self._captured(draft, inputs, words)
+            if program is not None:
+                self._keep(key, program)
+                return program()
+            if why is not None:
+                result = self.step(*inputs, **words)
+                self._refuse(key, why)
+                return result
+        take = Take(self.step, Recorder() if xp is np else Listener(xp), inputs, words)
+        why = take.why or self._difference(key, take)
+        if why is not None:
+            if take.why or self.tries[key] >= TRIES:
+                self._refuse(key, why)
+        elif xp is np:
+            self._keep(key, Program(take.recorder, take.buffers, take.result, take.around))
+            self._hand_over(take.result, take.recorder)
+        return take.result
 
-    def _hand_over(self, result: Any, recorder: Recorder) -> None:
+    def _difference(self, key: Any, take: Take) -> str | None:
+        """What is not the same in this run as in the one before."""
+        before = self.drafts.get(key)
+        difference = differing(before.lines, take.lines) if before else "there is no other recording"
+        if take.kept_array:  # a table that is made once and then kept is not kept again
+            difference = "it keeps an array that it makes"
+        kept = take.recorder if isinstance(take.recorder, Listener) else take.recorder.alive
+        self.drafts[key] = Draft(take.lines, kept, difference is None)
+        self.tries[key] = self.tries.get(key, 0) + (difference is not None)
+        return difference
+
+    def _keep(self, key: Any, program: Program) -> None:
+        self.programs.setdefault(key, []).append(program)
+        del self.drafts[key], self.tries[key]
+
+    def _captured(self, draft: Draft, inputs: Any, words: Any) -> tuple[Program | None, str | None]:
+        """A program for the GPU, or why there can be none; neither if this run was not that of the draft."""
+        recorder = Capture(draft.kept)
+        try:
+            take = Take(self.step, recorder, inputs, words)
+            if take.why or differing(draft.lines, take.lines):
+                return None, take.why
+            return Replay(recorder, take.buffers, take.result, take.around), None
+        except Exception as error:  # of CuPy or CUDA; or of the step itself, which raises it once more when it runs
+            return None, recorder.refused or f"{' '.join(str(error).split())} ({raised_at(error)})"
+        finally:
+            recorder.restore()
+
+    def _modules(self, inputs: Any, words: Any) -> list[Any]:
+        """NumPy or CuPy: where the arguments are, and the modules that the step names; without any, its tensors."""
+        around = [x for _, _, x in surroundings(self.step)]
+        parameters = (p for x in around if isinstance(x, nn.Module) for p in x.parameters())
+        tensors = [*tensors_in((inputs, words)), *parameters] or [x for x in around if isinstance(x, Tensor)]
+        return list(dict.fromkeys(array_module(x.array) for x in tensors)) or [np]
+
+    def _hand_over(self, result: Any, recorder: Notes) -> None:
         """Give the tensors that were returned memory of their own, for replays write into what they have."""
         gradients = {id(x) for x in recorder.gradients()}
         for x in tensors_in(result):
@@ -157,12 +199,12 @@ class Compiled:
             return f"{programs[-1].failing()}, again and again"
         if not all(_comparable(x) for x in _others((inputs, words))):
             return "an argument is no tensor, number, string or function, nor a tuple, list or dictionary of these"
+        if len(self._modules(inputs, words)) > 1:
+            return "its arguments, or the modules that it names, are on different devices"
         for x in tensors_in((inputs, words)):
-            if not isinstance(x.array, np.ndarray):
-                return "an argument is not on the CPU"
             if x.tracked:
                 return f"an argument of shape {x.shape} requires a gradient"
-            if _steps(x.array.copy(order="K")) != _steps(x.array):
+            if steps(x.array.copy(order="K")) != steps(x.array):
                 return f"the memory of an argument of shape {x.shape} has gaps, which .contiguous() would close"
         return None
 
@@ -185,7 +227,8 @@ def _form(value: Any, arrays: list[Array]) -> Any:
     """What two calls must have in common to be replayed by one program; the arrays are put into the list."""
     if isinstance(value, Tensor):
         arrays.append(array := value.array)
-        return array.shape, array.dtype, array.strides, value.tracked, type(array)
+        where = type(array) if isinstance(array, np.ndarray) else array.device.id
+        return array.shape, array.dtype, array.strides, value.tracked, where
     kind = type(value)
     if kind is dict:
         return (dict, *[(name, _form(x, arrays)) for name, x in value.items()]) if value else dict
@@ -207,78 +250,10 @@ def _others(value: Any) -> Iterator[Any]:
         yield value
 
 
-def _with(value: Any, tensors: Iterator[Tensor]) -> Any:
-    """`value` with other tensors in it."""
-    if isinstance(value, Tensor):
-        return next(tensors)
-    if type(value) in (tuple, list):
-        return type(value)([_with(x, tensors) for x in value])
-    return {name: _with(x, tensors) for name, x in value.items()} if type(value) is dict else value
+# -- the same every time? ----------------------------------------------------------------------------------------------
 
 
-def _steps(array: Array) -> list[int]:
-    """The strides that matter."""
-    return [step for step, n in zip(array.strides, array.shape, strict=True) if n > 1]
-
-
-def _unreturnable(result: Any, recorder: Recorder) -> str | None:
-    for x in tensors_in(result):
-        if x.inputs is not None:
-            return "it returns a tensor with its graph: call backward() in the step, or return x.detach()"
-        known = recorder.made.keys() | recorder.inputs.keys()
-        if id(x) not in recorder.leaves and id(root(x.array)) not in known:
-            return "it returns memory that it did not make, a view or the norm from clip_grad_norm_: return a clone()"
-    return None
-
-
-def _entangled(own: list[Tensor], recorder: Recorder, inputs: Any, words: Any) -> str | None:
-    """Why arguments may not be replaced by others."""
-    if any(x.tracked for x in own):
-        return "it changes requires_grad of its argument"
-    if any(x.hooks or getattr(x, "after", None) for x, _ in recorder.leaves.values()):
-        return "a tensor that it uses has hooks"
-    roots = {id(root(x.array)) for x in tensors_in((inputs, words))}
-    if any(id(root(array)) in roots for _, array in recorder.leaves.values()):
-        return "an argument shares its memory with a tensor that the step knows already"
-    return None
-
-
-# -- the same every time? ------------------------------------------------------------------------------------------
-
-
-def surroundings(step: Any) -> list[Seen]:
-    """The variables that a step finds around it: name, where it is looked up, value."""
-    owner = getattr(step, "__self__", None if hasattr(step, "__code__") else step)
-    function = getattr(step, "__func__", step)
-    if not hasattr(function, "__code__"):
-        function = getattr(step, "forward", function)
-    seen: list[Seen] = [("self", {"self": owner}, owner)]
-    if owner is not None and hasattr(owner, "__dict__"):
-        seen += [(name, vars(owner), value) for name, value in vars(owner).items()]
-    if (code := getattr(function, "__code__", None)) is not None:
-        cells = zip(code.co_freevars, function.__closure__ or (), strict=True)
-        scope = function.__globals__
-        seen += [(name, cell, cell.cell_contents) for name, cell in cells if _filled(cell)]
-        seen += [(name, scope, scope[name]) for name in _global_names(code) if name in scope]
-    return seen
-
-
-def _filled(cell: Any) -> bool:
-    try:
-        return cell.cell_contents is not cell
-    except ValueError:  # a function may name what is defined later
-        return False
-
-
-def _global_names(code: CodeType) -> Iterator[str]:
-    """The names that a function and those written in it look up."""
-    yield from code.co_names
-    for inner in code.co_consts:
-        if isinstance(inner, CodeType):
-            yield from _global_names(inner)
-
-
-def _difference(before: list[Any], now: list[Any]) -> str | None:
+def differing(before: list[Line], now: list[Line]) -> str | None:
     """What is not the same in two recordings."""
     for old, new in zip_longest(before, now):
         if old is None or new is None or old[0] != new[0]:

@@ -8,7 +8,8 @@ import numpy as np
 
 from minidl.backend import Array
 from minidl.optim.runner import LINE, aligned
-from minidl.replay.recorder import Call, arrays_in, place, root
+from minidl.replay.notes import Call, place, root
+from minidl.replay.recorder import arrays_in
 
 LARGE = 2**14  # bytes: below, NumPy takes longer to see that a result may lie on its operand than the cache gives back
 

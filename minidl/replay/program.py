@@ -16,7 +16,8 @@ from minidl.autograd import Tensor
 from minidl.autograd.tensor import next_order
 from minidl.backend import Array
 from minidl.replay.memory import shared
-from minidl.replay.recorder import Call, Recorder, Scalar, arrays_in, place, root, tensors_in
+from minidl.replay.notes import Call, Notes, root, tensors_in
+from minidl.replay.recorder import Recorder, Scalar, arrays_in
 
 Seen = tuple[str, Any, Any]  # the name of a variable, the dictionary or cell where it is looked up, its value
 Condition = tuple[str, str]  # in Python, and in the words of a message for when it no longer holds
@@ -53,19 +54,24 @@ class Names:
 
 
 class Program:
-    """What a Recorder noted, ready to be repeated; `result` is what the step returned, `scope` says what it saw."""
+    """What a recorder noted, ready to be repeated; `result` is what the step returned, `scope` says what it saw."""
 
-    def __init__(self, recorder: Recorder, inputs: list[Array], result: Any, seen: list[Seen]) -> None:
-        looked_at = [x.array for x in (*recorder.gradients(), *tensors_in(result))]
-        calls = needed(recorder, looked_at)
-        movable = recorder.made.keys() - {id(root(x)) for x in looked_at}
-        self.names, self.inputs = Names(shared(calls, movable)), inputs
+    def __init__(self, recorder: Notes, inputs: list[Array], result: Any, seen: list[Seen]) -> None:
+        calls, moved = self._prepared(recorder, result)
+        self.names, self.inputs = Names(moved), inputs
+        self.copyto = recorder.copyto
         self.cells: list[list[Tensor]] = []  # the gradients
         lines = [*self._entering(recorder), *self._lines(calls), f"return {self._result(result, recorder)}"]
         self.run = self._function("run", lines)
         self.conditions = [*self._conditions(recorder), *self._seen(seen)]
         self.holds = self._function("holds", [f"return {' and '.join(code for code, _ in self.conditions) or True}"])
         self.checks = [(unsigned(labels), classes) for labels, classes in recorder.checks.values() if labels.size]
+
+    def _prepared(self, recorder: Any, result: Any) -> tuple[Sequence[Call], Callable[[Array], Array]]:
+        """The calls to repeat, and a function from each of their arrays to the one to be used instead."""
+        looked_at = [x.array for x in (*recorder.gradients(), *tensors_in(result))]
+        calls = needed(recorder, looked_at)
+        return calls, shared(calls, recorder.made.keys() - {id(root(x)) for x in looked_at})
 
     def _function(self, name: str, lines: Sequence[str]) -> Callable[[], Any]:
         exec(f"def {name}():\n" + "".join(f"    {line}\n" for line in lines), self.names.scope)
@@ -86,7 +92,7 @@ class Program:
     # -- what is run
 
     def _lines(self, calls: Sequence[Call]) -> Iterator[str]:
-        say, copyto = self.names, self.names.of(np.copyto)
+        say, copyto = self.names, self.names.of(self.copyto)
         for how, function, inputs, words, out, *_ in calls:
             if how == "grad":
                 x, grad = inputs
@@ -102,16 +108,16 @@ class Program:
             else:
                 yield say.call(function, inputs, words)
 
-    def _entering(self, recorder: Recorder) -> Iterator[str]:
+    def _entering(self, recorder: Notes) -> Iterator[str]:
         """What was in .grad before the step, where the step adds to it."""
         for x, grad in recorder.entering.values():
             if grad is not None:
                 self.cells.append([grad])
                 named = self.names.of(x)
-                yield f"{self.names.of(np.copyto)}({self.names.of(grad.array)}, {named}.grad.array)"
+                yield f"{self.names.of(self.copyto)}({self.names.of(grad.array)}, {named}.grad.array)"
                 yield f"{named}.grad = {self.names.of(self.cells[-1])}[0]"
 
-    def _result(self, value: Any, recorder: Recorder) -> str:
+    def _result(self, value: Any, recorder: Notes) -> str:
         if isinstance(value, Tensor):
             if id(value) in recorder.leaves:
                 return self.names.of(value)
@@ -125,7 +131,7 @@ class Program:
 
     # -- when it may be run
 
-    def _conditions(self, recorder: Recorder) -> Iterator[Condition]:
+    def _conditions(self, recorder: Notes) -> Iterator[Condition]:
         of = self.names.of
         for x, array in recorder.leaves.values():
             named = x.name or f"a tensor of shape {array.shape}"
@@ -200,37 +206,3 @@ def needed(recorder: Recorder, results: Sequence[Array]) -> list[Call]:
         kept.append(call)
     written = {id(root(call.out)) for call in kept if call.out is not None and call.how != "start"}
     return [call for call in reversed(kept) if call.how != "start" or id(root(call.out)) in written]
-
-
-def signature(recorder: Recorder, result: Any) -> tuple[list[tuple[Any, str]], list[Any]]:
-    """What two recordings of the same step have in common: the calls, each with the line of the user's that made it.
-
-    Things from outside are known by their ids, for which they must be kept alive: they are the second list.
-    """
-    numbers: dict[int, int] = {}
-    alive: list[Any] = []
-
-    def known(value: Any) -> Any:
-        if isinstance(value, np.ndarray):
-            owner = root(value)
-            if id(owner) in recorder.made or id(owner) in recorder.inputs:
-                return numbers.setdefault(id(owner), len(numbers)), place(value)
-            alive.append(owner)
-            return "outside", id(owner), place(value)
-        if isinstance(value, Tensor) and id(value) in recorder.tensors:
-            return known(value.array)
-        if type(value) in (tuple, list, Scalar):
-            return [known(x) for x in value]
-        if type(value) is dict:
-            return [(name, known(x)) for name, x in value.items()]
-        if isinstance(value, (int, float, str, slice, np.generic, np.dtype, type, type(None), type(...))):
-            return repr(value)
-        alive.append(value)
-        return id(value)
-
-    lines = []
-    for call in recorder.calls:
-        values = call.inputs[:1] if call.how == "start" else call.inputs
-        lines.append(([call.mark, known(values), known(call.words), known(call.out)], call.line))
-    pattern = [(id(x), grad is None) for x, grad in recorder.entering.values()]
-    return [*lines, ([known(result), pattern], "what is there before and after the step")], alive

@@ -1,33 +1,26 @@
-"""What a step does to arrays, noted call by call while it runs.
+"""What a step does to arrays of NumPy, noted call by call while it runs.
 
 For the time of a recording, Tensor.array hands out stand-ins for the arrays, and the few functions of NumPy that take
-none but make one are wrapped, so that no call is missed.  What only Python sees is not noted; see `Recorder.state`.
+none but make one are wrapped, so that no call is missed.  What only Python sees is not noted; see `Recorder.read`.
 """
 
 from __future__ import annotations
 
-import gc
 import operator
-import os
 import sys
-import threading
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 from weakref import ref
 
 import numpy as np
 
-from minidl import backend, nn
+from minidl import backend
 from minidl.autograd import Tensor
 from minidl.backend import Array
 from minidl.nn.functional.labels import outside
 from minidl.ops import fused
-from minidl.replay.traced import Traced, recorders
-
-LOCK = threading.RLock()  # one recording at a time: it changes what Tensor.array is
-_PACKAGES = tuple(str(Path(module.__file__ or "").parent) + os.sep for module in (np, backend))
+from minidl.replay.notes import Call, Line, Notes, Replacement, place, root, users_line
+from minidl.replay.traced import Stream, Traced, recorders
 
 # Functions of NumPy that look at shapes only, those whose results have the same shape whatever the numbers are, and
 # among these the ones that write into `out`.  Others are refused.
@@ -41,6 +34,10 @@ _STATIC = _WRITING | {
     "outer", "real", "atleast_1d", "atleast_2d", "sinc",
 }  # fmt: skip
 
+# Functions that make arrays out of none, and who may be given stand-ins by them.
+_CREATING = ("zeros", "ones", "empty", "full", "arange", "eye", "array", "asarray", "ascontiguousarray")
+_PARTS = ("minidl.autograd.", "minidl.ops.", "minidl.functional.", "minidl.nn.")
+
 # Functions that raise an error for whole numbers that are not from 0 to a count, and what they call the two.
 _CHECKS = {fused.softmax_cross_entropy.function.__code__: ("target", "classes"), outside.__code__: ("array", "count")}
 
@@ -51,72 +48,55 @@ class Scalar(NamedTuple):
     buffer: Array
 
 
-class Call(NamedTuple):
-    """`function(*inputs, **words)`, which computes or changes the array `out`, and `how` it is repeated.
-
-    "into": with `out=out`; "copy": the result is copied into `out`, as are random numbers, "draw"; "do": as it is, for
-    it changes `out`; "outside": as it is, for what it changes is not known, such as optimizer.step(); "grad": a tensor
-    gets its .grad; "start": `out` is filled anew, if somebody writes into it; "none": `out` is empty at first.
-    """
-
-    how: str
-    function: Callable[..., Any]
-    inputs: tuple[Any, ...]
-    words: dict[str, Any]
-    out: Any
-    mark: Any  # what it is besides its arrays, to compare two recordings
-    line: str
-
-
-def root(array: Array) -> Array:
-    """The array that owns the memory of `array`."""
-    while array.base is not None:
-        base = array.base if isinstance(array.base, np.ndarray) else getattr(array.base, "base", None)
-        if base is None:
-            break
-        array = base  # as_strided puts an object of its own between
-    return array
-
-
-def place(array: Array) -> tuple[Any, ...]:
-    """Where in its memory an array lies, and how."""
-    return backend.address(array) - backend.address(root(array)), array.shape, array.strides, array.dtype.str
-
-
-def users_line() -> str:
-    """The line of the program that is being run, outside of minidl and NumPy."""
-    frame: Any = sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGES):
-        frame = frame.f_back
-    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
-
-
-class Recorder:
-    """One run of a step, being noted.
-
-    `refused` says, in the first words of a sentence, why the step cannot be replayed; None if it can.
-    """
+class Recorder(Notes):
+    """One run of a step on the CPU, being noted."""
 
     def __init__(self) -> None:
-        self.thread, self.active, self.asleep = threading.get_ident(), False, 0
-        self.refused: str | None = None
-        self.calls: list[Call] = []
-        self.known: dict[int, Traced] = {}  # by the id of the array, which is kept alive
+        super().__init__()
+        self.handed_out: dict[int, Traced] = {}  # by the id of the array, which is kept alive
         self.stand_ins: list[ref[Traced]] = []  # all of them
         self.made: dict[int, Array] = {}  # memory that came into being in the step
         self.inputs: dict[int, Array] = {}  # the memory of the arguments
-        self.leaves: dict[int, tuple[Tensor, Array]] = {}  # tensors from before the step, by id
-        self.tensors: dict[int, Tensor] = {}  # those that were made in it
-        self.entering: dict[int, tuple[Tensor, Tensor | None]] = {}  # tensors whose .grad was read before it was set
-        self.graded: dict[int, Tensor] = {}  # tensors whose .grad was set
-        self.modules: dict[int, nn.Module] = {}  # those that were called
-        self.checks: dict[int, tuple[Array, int]] = {}  # labels, and the number of classes
+        self.numbers: dict[int, int] = {}  # of memory, for two recordings to compare
+
+    def replacements(self) -> Iterator[Replacement]:
+        yield backend.modules, Traced, np
+        for name in _CREATING:
+            yield np, name, _creating(self, getattr(np, name))
+        yield np.lib.stride_tricks, "as_strided", _striding(self, np.lib.stride_tricks.as_strided)
+
+    # -- tensors
+
+    def given(self, inputs: list[Tensor]) -> None:
+        self.tensors.update({id(x): x for x in inputs})
+        self.inputs.update({id(x.array): x.array for x in inputs})
+
+    def shown(self, x: Tensor, array: Array) -> Any:
+        if type(array) is not np.ndarray:
+            self.refuse("it uses tensors on a GPU")
+            return array
+        if id(x) not in self.tensors:
+            self.leaves.setdefault(id(x), (x, array))
+        return self.traced(array)
+
+    def born(self, x: Tensor) -> None:
+        self.tensors[id(x)] = x
+
+    def entered(self, grad: Tensor) -> Tensor:
+        with self.unheard():
+            array = grad.array.copy(order="K")
+            copy = Tensor(array)
+        self.tensors[id(copy)] = copy
+        self.made[id(array)] = array
+        return copy
+
+    def stream(self, generator: backend.Generator) -> Any:
+        return Stream(self, generator)
+
+    def own(self, x: Tensor) -> bool:
+        return id(root(x.array)) in self.made.keys() | self.inputs.keys()
 
     # -- what is noted
-
-    def refuse(self, why: str) -> None:
-        if self.refused is None and self.listening():
-            self.refused = f"{why} ({users_line()})"
 
     def read(self) -> None:
         """Python is about to read a number.  A check of labels is repeated by every replay, the rest is refused."""
@@ -129,25 +109,13 @@ class Recorder:
             return
         self.refuse("Python reads a number from a tensor")
 
-    def listening(self) -> bool:
-        return self.active and not self.asleep and threading.get_ident() == self.thread
-
-    @contextmanager
-    def unheard(self) -> Iterator[None]:
-        """What happens in the block is not noted."""
-        self.asleep += 1
-        try:
-            yield
-        finally:
-            self.asleep -= 1
-
     def traced(self, array: Array) -> Any:
         """The stand-in for an array, always the same."""
         if not self.listening():
             return array
-        if id(array) not in self.known:
-            self.known[id(array)] = self._stand_in(array)
-        return self.known[id(array)]
+        if id(array) not in self.handed_out:
+            self.handed_out[id(array)] = self._stand_in(array)
+        return self.handed_out[id(array)]
 
     def _stand_in(self, array: Array, scalar: bool = False) -> Traced:
         self.stand_ins.append(ref(made := Traced(array, scalar)))
@@ -180,11 +148,6 @@ class Recorder:
         self.note(how, function, inputs, words, buffer, mark)
         return plain_one if buffer is value else self._stand_in(buffer, scalar=True)
 
-    def gradients(self) -> list[Tensor]:
-        """The tensors that the step put into .grad, or found there."""
-        found = [call.inputs[1] for call in self.calls if call.how == "grad"] + [x for _, x in self.entering.values()]
-        return [x for x in found if x is not None]
-
     def without_stand_ins(self, result: Any) -> Any:
         if type(result) is Traced:
             self.refuse("it returns an array: return a tensor, or look at the array after the step")
@@ -193,19 +156,29 @@ class Recorder:
             return type(result)([self.without_stand_ins(x) for x in result])
         return {name: self.without_stand_ins(x) for name, x in result.items()} if type(result) is dict else result
 
-    def kept(self, result: Any) -> tuple[bool, bool]:
-        """Whether somebody keeps a tensor or an array that was made in the step, and would never see it change."""
-        expected = {id(x) for x in [*tensors_in(result), *self.gradients()]}
+    def forgotten(self) -> tuple[list[ref[Any]], list[ref[Any]]]:
         tensors = [ref(x) for x in self.tensors.values()]
         self.tensors.clear()
-        self.known.clear()
+        self.handed_out.clear()
+        return tensors, self.stand_ins
 
-        def alive(references: Iterable[ref[Any]]) -> bool:
-            return any(id(x) not in expected for reference in references if (x := reference()) is not None)
+    def signature(self, result: Any) -> list[Line]:
+        """What two recordings of the same step have in common: the calls, each with the line that made it."""
+        lines = []
+        for call in self.calls:
+            values = call.inputs[:1] if call.how == "start" else call.inputs
+            lines.append(([call.mark, self.known(values), self.known(call.words), self.known(call.out)], call.line))
+        return [*lines, self.last_line(result)]
 
-        if alive(tensors) or alive(self.stand_ins):
-            gc.collect()
-        return alive(tensors), alive(self.stand_ins)
+    def known_tensor(self, x: Tensor) -> Any:
+        return self.known_array(x.array)
+
+    def known_array(self, array: Array) -> Any:
+        owner = root(array)
+        if id(owner) in self.made or id(owner) in self.inputs:
+            return self.numbers.setdefault(id(owner), len(self.numbers)), place(array)
+        self.alive.append(owner)
+        return "outside", id(owner), place(array)
 
     # -- kinds of calls
 
@@ -330,17 +303,6 @@ class Recorder:
             value = draw(*values, **words)
         return self.new("draw", draw, values, words, value, (name, id(owner)))
 
-    def outside(self, function: Any, *inputs: Any, **words: Any) -> Any:
-        """A call that replays make as it is, such as optimizer.step()."""
-        if not self.listening():
-            return function(*inputs, **words)
-        if any(callable(x) or isinstance(x, Tensor) for x in (*inputs[1:], *words.values())):
-            self.refuse(f"{function.__qualname__} is given a function or a tensor")
-        with self.unheard():
-            value = function(*inputs, **words)
-        self.note("outside", function, inputs, words, None)
-        return value
-
 
 def plain(value: Any) -> Any:
     """`value` with the arrays themselves in place of their stand-ins."""
@@ -349,15 +311,6 @@ def plain(value: Any) -> Any:
     if type(value) in (tuple, list):
         return type(value)([plain(x) for x in value])
     return {name: plain(x) for name, x in value.items()} if type(value) is dict else value
-
-
-def tensors_in(value: Any) -> Iterator[Tensor]:
-    """The tensors in nested tuples, lists and dictionaries."""
-    if isinstance(value, Tensor):
-        yield value
-    elif type(value) in (tuple, list, dict):
-        for x in value.values() if type(value) is dict else value:
-            yield from tensors_in(x)
 
 
 def casting(source: Any, target: Array) -> dict[str, Any]:
@@ -373,6 +326,36 @@ def arrays_in(value: Any) -> Iterator[Array]:
     elif isinstance(value, (tuple, list, dict)):
         for x in value.values() if isinstance(value, dict) else value:
             yield from arrays_in(x)
+
+
+# -- functions of NumPy that hand nothing over ------------------------------------------------------------------------
+
+
+def _creating(recorder: Recorder, create: Any) -> Callable[..., Any]:
+    def creating(*inputs: Any, **words: Any) -> Any:
+        heard = recorder.listening() and _understands(sys._getframe(1))
+        return recorder.created(create, inputs, words) if heard else create(*inputs, **words)
+
+    return creating
+
+
+def _understands(caller: Any) -> bool:
+    """Whether stand-ins can be given to the caller: to ops and to minidl's functions, not to NumPy's and others' own.
+
+    What is made elsewhere, out of sight, is taken for an array from outside.
+    """
+    return "xp" in caller.f_code.co_varnames or caller.f_globals.get("__name__", "").startswith(_PARTS)
+
+
+def _striding(recorder: Recorder, as_strided: Any) -> Callable[..., Any]:
+    def striding(x: Any, *inputs: Any, **words: Any) -> Any:
+        if type(x) is not Traced:
+            return as_strided(x, *inputs, **words)
+        with recorder.unheard():
+            view = as_strided(x.buffer, *inputs, **words)
+        return recorder.traced(view)
+
+    return striding
 
 
 recorders.append(Recorder())

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from minidl.replay.recorder import Recorder
 
 
-recorders: list[Recorder] = []  # the last one hears what is done; the first is there when none records
+recorders: list[Any] = []  # the last one hears what is done; the first is there when none records
 
 
 class Traced(NDArrayOperatorsMixin):

@@ -13,8 +13,8 @@ import numpy as np
 
 from minidl import nn
 from minidl.autograd import Tensor, no_grad
-from minidl.backend import manual_seed
-from minidl.data import Dataset, IterableDataset
+from minidl.backend import CPU, device, manual_seed
+from minidl.data import Dataset, IterableDataset, on_device
 from minidl.optim.lr_scheduler import ReduceLROnPlateau
 from minidl.train.callbacks import Callback, EarlyStopping
 from minidl.train.history import History
@@ -106,6 +106,8 @@ class Trainer:
         - `on_epoch`: called with the row of each epoch, in place of printing the line.
         - `callbacks`: what else is done after each step and each epoch, see `train/callbacks.py`.
 
+        Where the model is on a GPU, all batches are brought there (see `data.on_device`).
+
         A second call goes on where the first ended.  Ctrl-C ends at a whole step: the model is usable and
         `history` has all finished epochs.  A loss that is nan or infinite raises FloatingPointError.
         """
@@ -118,11 +120,13 @@ class Trainer:
             callbacks = [*callbacks, EarlyStopping(patience)]
         if seed is not None:
             manual_seed(seed)
+        batches = on_device(train_loader, self._device)
+        validation = None if validation is None else on_device(validation, self._device)
         self.stop, last = False, len(self.history) + epochs
         for epoch in range(len(self.history) + 1, last + 1):
             watch = Progress(train_loader, f"epoch {epoch}/{last}", unit, show=progress)
             with watch, np.errstate(all="ignore"):  # a loss that is not finite is reported by `watch`
-                self._train_epoch(train_loader, watch, callbacks)
+                self._train_epoch(batches, watch, callbacks)
             row = {"epoch": epoch, "lr": self.optimizer.param_groups[0]["lr"], **watch.result}
             if validation is not None:
                 row |= {f"val_{name}": mean for name, mean in self.evaluate(validation).items()}
@@ -151,7 +155,7 @@ class Trainer:
         _check_batches("evaluate", batches)
         meter = Meter()
         with no_grad(), _evaluating(self.model):
-            for x, y in batches:
+            for x, y in on_device(batches, self._device):
                 outputs = self.model(x)
                 meter.add(self.criterion(outputs, y), outputs, y)
         return meter.means()
@@ -159,7 +163,13 @@ class Trainer:
     def predict(self, x: Tensor) -> Tensor:
         """The model's outputs for the inputs `x`, in evaluation mode and without a graph."""
         with no_grad(), _evaluating(self.model):
-            return self.model(x)
+            (placed,) = on_device([x], self._device)
+            return self.model(placed)
+
+    @property
+    def _device(self) -> device:
+        """Where the model is."""
+        return next((weight.device for weight in self.model.parameters()), CPU)
 
 
 def _check_batches(name: str, batches: Any) -> None:

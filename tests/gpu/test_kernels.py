@@ -8,6 +8,7 @@ import itertools
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,22 @@ from hypothesis import strategies as st
 from kernels_on_cpu import COMPILER
 from stand_in import StandInArray, cupy
 
-from minidl import kernels
-from minidl.ops import convolution, fused, pooling, windows
+from minidl import backend, kernels
+from minidl.autograd import engine
+from minidl.kernels import parts, updates
+from minidl.ops import convolution, elementwise, fused, pooling, windows
 
 FILES = sorted(path.stem for path in Path(kernels.__file__).parent.glob("*.cu") if path.stem != "common")
 TYPES = list(itertools.product(["float32", "float64"], [0, 2**31]))
 on_cpu = pytest.mark.skipif(COMPILER is None, reason="g++ is missing, which builds the kernels for the CPU")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def registered() -> Iterator[None]:
+    """The stand-in is known as an array where arrays are asked for their module."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(backend.modules, StandInArray, cupy)
+        yield
 
 
 def both(op: Any, *arrays: Any, **words: Any) -> tuple[Any, Any]:
@@ -104,6 +115,162 @@ def test_a_label_that_is_no_class_gives_nan() -> None:
 
 
 @on_cpu
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 9), st.sampled_from([1, 2, 10, 33, 300]), st.sampled_from(["float32", "float64"]), st.booleans())
+def test_the_gradient_of_the_loss_of_labels(rows: int, classes: int, dtype: str, transposed: bool) -> None:
+    random = np.random.default_rng(rows)
+    x = (10 * random.standard_normal((rows, classes))).astype(dtype)
+    g, target = random.standard_normal(rows).astype(dtype), random.integers(0, classes, rows)
+    x = np.asfortranarray(x) if transposed else x
+    rule = next(iter(fused.softmax_cross_entropy.rules))
+    ours = rule(StandInArray(g), None, StandInArray(x), StandInArray(target)).numbers
+    assert ours.dtype == dtype
+    np.testing.assert_allclose(ours, rule(g, None, x, target), rtol=1e-4, atol=1e-6)
+
+
+@on_cpu
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("n", [1, 5, 256, 1000])
+def test_the_mean_of_what_is_counted(n: int, dtype: str) -> None:
+    random = np.random.default_rng(0)
+    x, g, target = random.standard_normal(n).astype(dtype), np.array(3, dtype), random.integers(0, 4, n)
+    target[0] = 1  # so that there is one
+    ours, theirs = both(fused.counted_mean, x, target, ignore=2)
+    assert ours.shape == () and ours.dtype == dtype
+    np.testing.assert_allclose(ours, theirs, rtol=1e-5)
+    rule = next(iter(fused.counted_mean.rules))
+    ours = rule(StandInArray(g), None, StandInArray(x), StandInArray(target), ignore=2).numbers
+    np.testing.assert_allclose(ours, rule(g, None, x, target, ignore=2), rtol=1e-6)
+
+
+@on_cpu
+def test_the_mean_of_nothing_is_no_number_and_its_gradient_is_0() -> None:
+    x, ignored = np.ones(3, "float32"), StandInArray(np.full(3, -100))
+    assert np.isnan(kernels.counted_mean(cupy, StandInArray(x), ignored, -100).numbers)
+    shares = kernels.counted_mean_input(StandInArray(np.array(1, "float32")), ignored, -100)
+    np.testing.assert_array_equal(shares.numbers, 0)
+
+
+# -- entries, normalisation, many arrays -------------------------------------------------------------------------------
+
+
+@st.composite
+def laid_out(draw: Any, *shape: int) -> np.ndarray:
+    """Random numbers of that shape, in memory in any order of the dimensions, perhaps with gaps."""
+    random, order = np.random.default_rng(draw(st.integers(0, 9))), draw(st.permutations(range(len(shape))))
+    x = random.standard_normal([shape[d] for d in order] + [2]).astype(draw(st.sampled_from(["float32", "float64"])))
+    x = x[..., :1] if draw(st.booleans()) else np.ascontiguousarray(x[..., :1])
+    return x.reshape(x.shape[:-1]).transpose([order.index(d) for d in range(len(shape))])
+
+
+@on_cpu
+@settings(max_examples=60, deadline=None)
+@given(st.data(), st.lists(st.integers(0, 4), max_size=4))
+def test_the_gradient_of_relu_in_any_layout(data: Any, shape: list[int]) -> None:
+    out, g = data.draw(laid_out(*shape)), data.draw(laid_out(*shape))
+    g = g.astype(out.dtype)  # whose order in memory may differ
+    ours, theirs = both(elementwise.relu_input, g, out)
+    assert ours.dtype == out.dtype
+    np.testing.assert_array_equal(ours, theirs)
+    dense = StandInArray(out.copy(order="K"))
+    gradient = kernels.relu_input(cupy, StandInArray(g), dense)
+    lengths = [d for d in range(out.ndim) if out.shape[d] > 1]
+    assert not out.size or [gradient.strides[d] for d in lengths] == [dense.strides[d] for d in lengths]
+
+
+@on_cpu
+@settings(max_examples=60, deadline=None)
+@given(st.data(), st.lists(st.integers(1, 5), min_size=1, max_size=4), st.sampled_from(["w and b", "w", "none"]))
+def test_normalisation_and_its_gradients(data: Any, shape: list[int], given: str) -> None:
+    x = 3 + data.draw(laid_out(*shape))
+    g, dtype, random = data.draw(laid_out(*shape)).astype(x.dtype), x.dtype, np.random.default_rng(1)
+    last = data.draw(st.integers(1, x.ndim))  # layer norm over so many dimensions, or batch norm over some
+    batch = data.draw(st.booleans())
+    axis = data.draw(st.sets(st.integers(0, x.ndim - 1), min_size=1)) if batch else range(-last, 0)
+    lengths = [1 if d in axis else n for d, n in enumerate(shape)] if batch else shape[-last:]
+    weights = [random.standard_normal(lengths).astype(dtype) for _ in range({"w and b": 2, "w": 1, "none": 0}[given])]
+
+    def run(*arrays: Any) -> list[Any]:
+        x, g, *weights = arrays
+        kept: list[Any] = []
+        xp = np if isinstance(x, np.ndarray) else cupy
+        out = fused.standardize.function(xp, x, *weights, axis=tuple(axis), eps=1e-3, kept=kept)
+        slopes = fused.standardize.rules.rule(g, out, x, *weights, axis=tuple(axis), eps=1e-3, kept=kept)
+        sums = [slope if slope.shape == w.shape else engine._unbroadcast(slope, w.shape, None)
+                for slope, w in zip(slopes[1:], weights, strict=False)]  # fmt: skip
+        return [out, *kept, slopes[0], *sums]
+
+    assert fused.normalization.groups(StandInArray(x), *map(StandInArray, weights), *[None] * (2 - len(weights)),
+                                      tuple(axis)) is not None  # fmt: skip
+    ours = [found.numbers for found in run(*[StandInArray(array) for array in (x, g, *weights)])]
+    for found, expected in zip(ours, run(x, g, *weights), strict=True):
+        assert found.dtype == dtype and found.shape == expected.shape
+        rtol = 1e-3 if dtype == np.float32 else 1e-10
+        np.testing.assert_allclose(found, expected, rtol=rtol, atol=rtol)
+
+
+@on_cpu
+@pytest.mark.parametrize("entries", [256, 257, 4097, 20_000])
+def test_normalisation_of_long_groups(entries: int) -> None:
+    x = (100 + np.random.default_rng(0).standard_normal((2, entries))).astype("float32")
+    ours, theirs = both(fused.standardize, x, axis=(1,), eps=1e-5)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)
+    np.testing.assert_array_equal(ours, both(fused.standardize, x, axis=(1,), eps=1e-5)[0])
+
+
+@pytest.mark.parametrize("weights", [
+    (None, np.ones(3)), (np.ones(3), np.ones((1, 1))), (np.ones(1), None), (np.ones(3, "float32"), None),
+])  # fmt: skip
+def test_weights_for_which_there_is_no_kernel(weights: Any) -> None:
+    w, b = [None if x is None else StandInArray(x) for x in weights]
+    assert fused.normalization.groups(StandInArray(np.ones((2, 3))), w, b, (1,)) is None
+
+
+@on_cpu
+@pytest.mark.parametrize("sizes", [[3], [0, 5], [1] * 200, [5000, 1, 0, 9000], [0]], ids=lambda sizes: len(sizes))
+@pytest.mark.parametrize("largest", [0.5, 1e9])
+def test_many_arrays_are_scaled_by_their_common_norm(sizes: list[int], largest: float) -> None:
+    random = np.random.default_rng(0)
+    gs = [random.standard_normal((n, 2)).T.astype("float32") for n in sizes]
+    norm, smaller = parts.clipped(cupy, [StandInArray(g) for g in gs], largest)
+    expected = np.sqrt(sum((g.astype("float64") ** 2).sum() for g in gs))
+    assert norm.numbers == pytest.approx(expected, rel=1e-5)
+    for g, found in zip(gs, smaller, strict=True):
+        np.testing.assert_allclose(found.numbers, g * min(1, largest / (expected + 1e-6)), rtol=1e-5)
+
+
+@on_cpu
+def test_what_is_no_number_stays_so_in_all() -> None:
+    gs = [StandInArray(np.array(x, "float32")) for x in ([1.0, np.nan], [1.0])]
+    norm, smaller = parts.clipped(cupy, gs, 1.0)
+    assert all(np.isnan(x.numbers).all() for x in (norm, *smaller))
+
+
+@on_cpu
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_places_may_need_64_bits(dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = kernels._kernel
+    monkeypatch.setattr(kernels, "_kernel", lambda xp, file, name, dtype, large: plain(xp, file, name, dtype, True))
+    random = np.random.default_rng(0)
+    x, y = random.standard_normal((2, 5, 7)).astype(dtype)
+    target = random.integers(0, 7, 5)
+    for op, *arrays in ((elementwise.relu_input, x, y), (fused.softmax_cross_entropy, x, target)):
+        ours, theirs = both(op, *arrays)
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5)
+    for axis in (0, 1):
+        ours, theirs = both(fused.standardize, x, axis=(axis,), eps=1e-3)
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
+    blended = StandInArray(y.copy())
+    kernels.blend(StandInArray(x), blended, 0.75, 0.5)
+    np.testing.assert_allclose(blended.numbers, 0.75 * y + 0.5 * x, rtol=1e-5, atol=1e-6)
+    norm, _ = parts.clipped(cupy, [StandInArray(x), StandInArray(y)], 1.0)
+    assert norm.numbers == pytest.approx(np.sqrt((x**2).sum() + (y**2).sum()))
+
+
+# -- random numbers ----------------------------------------------------------------------------------------------------
+
+
+@on_cpu
 @pytest.mark.parametrize(("seed", "words"), [
     (0, [0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8]),  # of the paper's authors, for the key 0 and the counter 0
 ])  # fmt: skip
@@ -148,6 +315,16 @@ def compiled_by_nvrtc(library: Any, source: str) -> str:
     return log.value.decode() if failed else ""
 
 
+def every_function(xp: Any) -> Any:
+    """An update of one array of memory, with one number, that calls all functions known to kernels/updates.py."""
+
+    def update(w: Any, g: Any, m: Any, c: str) -> None:
+        for name in updates._FORMULAS:
+            m[...] = w[...] = getattr(xp, name)(*(g, c)[: getattr(np, name).nin])
+
+    return update
+
+
 @pytest.mark.parametrize("file", FILES)
 def test_every_source_compiles_for_a_gpu(file: str, tmp_path: Path) -> None:
     library, nvcc = nvrtc(), shutil.which("nvcc")
@@ -155,6 +332,8 @@ def test_every_source_compiles_for_a_gpu(file: str, tmp_path: Path) -> None:
         pytest.skip("neither nvcc nor the wheel nvidia-cuda-nvrtc is installed")
     for dtype, entries in TYPES:
         source = kernels.source(file, dtype, entries)
+        if file == "parts":
+            source += updates.written(every_function, 1, 1, np.dtype(dtype))
         if library is not None:
             assert not compiled_by_nvrtc(library, source)
         if nvcc is not None and entries == 0:

@@ -1,4 +1,4 @@
-"""Whole training steps on the stand-in for a GPU: the CPU's numbers, and no moment at which the host waits.
+"""Whole training steps on a GPU, the stand-in or a device: the CPU's numbers, and no moment at which the host waits.
 
 Layers, losses, optimizers, gradient clipping, the Trainer, checkpoints, and what happens when something goes wrong.
 """
@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 import stand_in
-from gpu_cases import LOSSES, NETWORKS, on_host, same, trained
-from kernels_on_cpu import COMPILER
-from stand_in import StandInArray, install
+from gpu_cases import DEVICES, LOSSES, NETWORKS, begin, of_the_stand_in, on_host, same, trained
+from stand_in import StandInArray
 
 import minidl
 from minidl import Tensor, nn, optim
@@ -20,12 +19,10 @@ from minidl.data import DataLoader, TensorDataset
 from minidl.nn import functional as F
 from minidl.train import Trainer, progress
 
-pytestmark = pytest.mark.skipif(COMPILER is None, reason="g++ is missing, which builds the kernels for the CPU")
 
-
-@pytest.fixture(autouse=True)
-def gpu(monkeypatch: pytest.MonkeyPatch) -> type[StandInArray]:
-    return install(monkeypatch)
+@pytest.fixture(autouse=True, params=DEVICES)
+def gpu(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> type[StandInArray]:
+    return begin(request.param, monkeypatch)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -51,13 +48,15 @@ def test_dropout_is_drawn_on_the_gpu_from_the_seed(gpu: type[StandInArray]) -> N
         y = F.dropout(x, 0.25)
         y.sum().backward()
         assert gpu.synchronisations == 0
-        return y.detach().array.numbers, x.grad.array.numbers
+        result = y.detach().cpu().numpy(), x.grad.cpu().numpy()
+        gpu.synchronisations = 0
+        return result
 
     (y, g), (again, _) = dropped(), dropped()
     np.testing.assert_array_equal(y, again)
     np.testing.assert_array_equal(y, g)
     assert (y == 0).mean() == pytest.approx(0.25, abs=0.02) and set(np.unique(y)) == {0, np.float32(1 / 0.75)}
-    assert not np.array_equal(F.dropout(x, 0.25).detach().array.numbers, y)  # the stream went on
+    assert not np.array_equal(F.dropout(x, 0.25).detach().cpu().numpy(), y)  # the stream went on
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -196,6 +195,7 @@ def test_a_checkpoint_moves_between_devices(tmp_path: Path) -> None:
 # -- minidl.cuda, the command, and what goes wrong ---------------------------------------------------------------------
 
 
+@of_the_stand_in
 def test_what_is_asked_about_the_gpu() -> None:
     cuda = minidl.cuda
     assert cuda.is_available() and cuda.device_count() == 1 and cuda.current_device() == 0
@@ -207,17 +207,24 @@ def full(*given: Any, **words: Any) -> Any:
     raise stand_in.OutOfMemoryError("Out of memory allocating 4,194,304 bytes (allocated so far: 512 bytes).")
 
 
+def fill(patch: pytest.MonkeyPatch) -> None:
+    """Leave no memory for the result of a product, whoever multiplies."""
+    patch.setattr(stand_in.cupy, "empty", full)
+    patch.setattr(StandInArray, "__matmul__", full)
+
+
+@of_the_stand_in
 def test_out_of_memory_is_one_line_and_leaves_the_model_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     model, x = nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 3)).to("cuda"), minidl.randn(4, 6).cuda()
     before = on_host(model)
     with monkeypatch.context() as patch:
-        patch.setattr(StandInArray, "__matmul__", full)
+        fill(patch)
         with pytest.raises(RuntimeError, match="linear: Out of memory allocating 4,194,304 bytes") as caught:
             model(x)
         assert isinstance(caught.value, minidl.cuda.OutOfMemoryError) and "\n" not in str(caught.value)
     loss = model(x).square().mean()
     with monkeypatch.context() as patch:
-        patch.setattr(StandInArray, "__matmul__", full)
+        fill(patch)
         with pytest.raises(MemoryError):
             loss.backward()
     assert all(p.grad is None for p in model.parameters())
@@ -225,11 +232,12 @@ def test_out_of_memory_is_one_line_and_leaves_the_model_whole(monkeypatch: pytes
     trained(model, x)  # and goes on
 
 
+@of_the_stand_in
 def test_the_command_says_in_one_line_that_the_memory_is_full(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from minidl.cli import main
 
-    monkeypatch.setattr(StandInArray, "__matmul__", full)
+    fill(monkeypatch)
     assert main(["train", "mnist", "--device", "cuda", "--epochs", "1"]) == 1
     assert capsys.readouterr().err.strip().splitlines()[-1].startswith("minidl train: ")

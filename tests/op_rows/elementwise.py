@@ -64,6 +64,7 @@ DIFFERENTIABLE = [
     Row(e.tanh, (normal(3),), torch=torch.tanh),
     Row(e.sigmoid, (normal(3),), torch=torch.sigmoid),
     Row(e.relu, (distinct(4),), torch=torch.relu),
+    Row(e.relu_input, (normal(2, 3), distinct(2, 3)), fixed=(1,)),
     Row(e.erf, (np.array([-5.0, -2.0, -0.3, 0.2, 0.9, 3.0]),), torch=torch.erf),
     Row(e.erfc, (np.array([-5.0, -2.0, -0.3, 0.2, 0.9, 3.0, 10.0]),), torch=torch.erfc),
     Row(e.where, (condition, normal(2, 3), normal(3)), torch=torch.where),

@@ -70,10 +70,10 @@ def _check(p: float) -> None:
 
 def _mask(x: Tensor, p: float, shape: tuple[int, ...], value: float = 1.0) -> Tensor:
     """A tensor of `shape`, on the device and in the dtype of x: entries are 0 with probability p, otherwise `value`."""
-    xp, stream = array_module(x.array), random_stream()
+    xp = array_module(x.array)
     if kernels.fit(xp, x.array):  # drawn where it is needed, from a seed of the same stream
-        return Tensor(kernels.dropout_mask(xp, shape, x.dtype, int(stream.integers(2**63)), p, value))
-    kept = stream.random(shape, dtype=np.float32) >= p
+        return Tensor(kernels.dropout_mask(xp, shape, x.dtype, kernels.seed(), p, value))
+    kept = random_stream().random(shape, dtype=np.float32) >= p
     return Tensor(xp.asarray(kept.astype(x.dtype) * value))
 
 

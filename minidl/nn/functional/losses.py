@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import warnings
 
+from minidl import kernels
 from minidl.autograd import Tensor
 from minidl.backend import on_gpu
 from minidl.functional.creation import ones_like
@@ -78,14 +79,16 @@ def cross_entropy(
         raise TypeError(f"cross_entropy: expected a Tensor as target, got {type(target).__name__}")
     if (weight is None and not label_smoothing and ignore_index < 0 and input.ndim == 2
             and target.dtype.kind in "iu" and target.shape == input.shape[:1]):  # fmt: skip
-        if on_gpu(input.array):
-            ignored = target == ignore_index
-            losses = fused.softmax_cross_entropy(input, where(ignored, 0, target))
-            return reduced(where(ignored, 0.0, losses), reduction, logical_not(ignored))
-        try:
-            return reduced(fused.softmax_cross_entropy(input, target), reduction)
-        except IndexError:
-            pass  # a label to ignore, or one that is no class: told apart below
+        if not on_gpu(input.array):
+            try:
+                return reduced(fused.softmax_cross_entropy(input, target), reduction)
+            except IndexError:
+                pass  # a label to ignore, or one that is no class: told apart below
+        elif kernels.suit(input.array):
+            losses = fused.softmax_cross_entropy(input, target)
+            if reduction == "mean":
+                return fused.counted_mean(losses, target, ignore=ignore_index)
+            return reduced(where(target == ignore_index, 0.0, losses), reduction)
     if not 0 <= label_smoothing <= 1:
         raise RuntimeError(f"cross_entropy: label_smoothing must be from 0 to 1, got {label_smoothing}")
     if input.shape == target.shape:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from minidl import kernels
 from minidl.autograd import Tensor, no_grad
 from minidl.backend import Array
 from minidl.nn.functional.padding import pad
@@ -68,9 +69,16 @@ def _move_towards(
 ) -> None:
     """running = (1 - momentum) · running + momentum · statistic, in place; the variance with count - 1."""
     for running, x, factor in zip((running_mean, running_var), statistics, (1, count / (count - 1)), strict=True):
-        if running is not None:
+        if running is None:
+            continue
+        rows = x.reshape((-1, *running.shape))
+        now = rows[0] if len(rows) == 1 else rows.mean(0)
+        if kernels.suit(running.array, now) and running.array.flags.c_contiguous:
+            kernels.blend(now, running.array, 1 - momentum, momentum * factor)
+            running.mark_changed()
+        else:
             with no_grad():
-                running.mul_(1 - momentum).add_(Tensor(x.reshape((-1, *running.shape)).mean(0)) * (momentum * factor))
+                running.mul_(1 - momentum).add_(Tensor(now) * (momentum * factor))
 
 
 def layer_norm(

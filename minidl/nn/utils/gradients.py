@@ -8,9 +8,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
+from minidl import kernels
 from minidl.autograd import Tensor, no_grad, tensor
 from minidl.backend import Array, array_module, on_gpu
 from minidl.functional.shapes import cat
+from minidl.kernels import parts
 
 
 def clip_grad_norm_(
@@ -36,8 +38,14 @@ def clip_grad_norm_(
     clipped = _with_gradient(parameters)
     if not clipped:
         return tensor(0.0)
-    norm = _norm([grad.array for _, grad in clipped], float(norm_type))
-    if on_gpu(norm) and not error_if_nonfinite:  # nobody waits to see whether they are too large
+    grads = [grad.array for _, grad in clipped]
+    if norm_type == 2 and not error_if_nonfinite and kernels.suit(*grads):  # nobody waits to see whether they are large
+        norm, smaller = parts.clipped(array_module(*grads), grads, max_norm)
+        for (p, _), array in zip(clipped, smaller, strict=True):
+            p.grad = Tensor(array)
+        return Tensor(norm)
+    norm = _norm(grads, float(norm_type))
+    if on_gpu(norm) and not error_if_nonfinite:
         return _scaled(clipped, Tensor(norm), max_norm)
     total = float(norm)
     if error_if_nonfinite and not math.isfinite(total):

@@ -113,7 +113,8 @@ def _function(rule: Any) -> Any:
 
 def _shared(rule: Any) -> Any:
     """The function that gives the gradients of all inputs together, if the rule is a part of such a one."""
-    return getattr(getattr(rule, "func", None), "__wrapped__", None)
+    together = getattr(getattr(rule, "func", None), "__wrapped__", None)
+    return together and inspect.unwrap(together)
 
 
 def _globals(rule: Any) -> dict[str, Any]:

@@ -1,0 +1,252 @@
+"""What is noted of one run of a step, on whatever device: what it uses, makes and leaves behind, and calls to repeat.
+
+Recorder (recorder.py) adds what is done to arrays of NumPy, Capture (captured.py) hands that to CUDA.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from traceback import walk_tb
+from typing import Any, NamedTuple
+from weakref import ref
+
+import numpy as np
+
+from minidl import backend, nn
+from minidl.autograd import Tensor
+from minidl.backend import Array
+
+LOCK = threading.RLock()  # one recording at a time: it changes what Tensor.array is
+_PACKAGES = [str(Path(module.__file__ or "").parent) + os.sep for module in (np, backend)]
+
+raw = vars(Tensor)["array"].__get__  # the array itself, while Tensor.array may hand out another
+Line = tuple[Any, str]  # what two runs of the same step have in common, and the line of the program that did it
+Replacement = tuple[Any, Any, Any]  # owner, name of the attribute (of a dictionary: key), what stands there for a while
+
+
+class Call(NamedTuple):
+    """`function(*inputs, **words)`, which computes or changes the array `out`, and `how` it is repeated.
+
+    "into": with `out=out`; "copy": the result is copied into `out`, as are random numbers, "draw"; "do": as it is, for
+    it changes `out`; "outside": as it is, for what it changes is not known, such as optimizer.step(); "grad": a tensor
+    gets its .grad; "start": `out` is filled anew, if somebody writes into it; "none": `out` is empty at first.
+    """
+
+    how: str
+    function: Callable[..., Any]
+    inputs: tuple[Any, ...]
+    words: dict[str, Any]
+    out: Any
+    mark: Any  # what it is besides its arrays, to compare two recordings
+    line: str
+
+
+class Notes(ABC):
+    """One run of a step, being noted.
+
+    `refused` says, in the first words of a sentence, why the step cannot be replayed; None if it can.
+    """
+
+    copyto = staticmethod(np.copyto)
+
+    def __init__(self) -> None:
+        self.thread, self.active, self.asleep = threading.get_ident(), False, 0
+        self.refused: str | None = None
+        self.calls: list[Call] = []
+        self.leaves: dict[int, tuple[Tensor, Array]] = {}  # tensors from before the step, by id
+        self.tensors: dict[int, Any] = {}  # those that were made in it
+        self.entering: dict[int, tuple[Tensor, Tensor | None]] = {}  # tensors whose .grad was read before it was set
+        self.graded: dict[int, Tensor] = {}  # tensors whose .grad was set
+        self.before: dict[int, tuple[Tensor, Tensor | None]] = {}  # what was there, of all whose .grad is another now
+        self.modules: dict[int, nn.Module] = {}  # those that were called
+        self.checks: dict[int, tuple[Array, int]] = {}  # labels, and the number of classes
+        self.alive: list[Any] = []  # things from outside, which are known by their ids
+
+    # -- what the device adds
+
+    def replacements(self) -> Iterator[Replacement]:
+        """What stands in the place of functions of the arrays' own package."""
+        return iter(())
+
+    def running(self) -> AbstractContextManager[None]:
+        """Where the step runs."""
+        return nullcontext()
+
+    @abstractmethod
+    def given(self, inputs: list[Tensor]) -> None:
+        """These are the arguments of the step."""
+
+    @abstractmethod
+    def shown(self, x: Tensor, array: Array) -> Any:
+        """What x.array is, which is `array`."""
+
+    @abstractmethod
+    def born(self, x: Tensor) -> None:
+        """x is being made."""
+
+    @abstractmethod
+    def entered(self, grad: Tensor) -> Tensor:
+        """In the place of `grad`, which lay in .grad before the step: replays copy what they find there into it."""
+
+    def changed(self, x: Tensor) -> None:  # noqa: B027 (a recorder of arrays hears it anyway)
+        """x, which was made in the step, is changed in place."""
+
+    @abstractmethod
+    def stream(self, generator: backend.Generator) -> Any:
+        """What is asked for random numbers."""
+
+    @abstractmethod
+    def own(self, x: Tensor) -> bool:
+        """Whether x, which the step returns, lies in memory that replays write to."""
+
+    @abstractmethod
+    def note(self, how: str, function: Any, inputs: Any, words: Any, out: Any, mark: Any = None) -> None:
+        """A call that may have to be repeated; `mark` in the place of the function's name."""
+
+    # -- what is noted
+
+    def refuse(self, why: str) -> None:
+        if self.refused is None and self.listening():
+            self.refused = f"{why} ({users_line()})"
+
+    def listening(self) -> bool:
+        return self.active and not self.asleep and threading.get_ident() == self.thread
+
+    @contextmanager
+    def unheard(self) -> Iterator[None]:
+        """What happens in the block is not noted."""
+        self.asleep += 1
+        try:
+            yield
+        finally:
+            self.asleep -= 1
+
+    def gradients(self) -> list[Tensor]:
+        """The tensors that the step put into .grad, or found there."""
+        found = [call.inputs[1] for call in self.calls if call.how == "grad"] + [x for _, x in self.entering.values()]
+        return [x for x in found if x is not None]
+
+    def outside(self, function: Any, *inputs: Any, **words: Any) -> Any:
+        """A call that replays make as it is, such as optimizer.step()."""
+        if not self.listening():
+            return function(*inputs, **words)
+        if any(callable(x) or isinstance(x, Tensor) for x in (*inputs[1:], *words.values())):
+            self.refuse(f"{function.__qualname__} is given a function or a tensor")
+        self.note("outside", function, inputs, words, None)
+        return self.called(function, inputs, words)
+
+    def called(self, function: Any, inputs: Any, words: Any) -> Any:
+        with self.unheard():
+            return function(*inputs, **words)
+
+    def without_stand_ins(self, result: Any) -> Any:
+        """What the step returned."""
+        return result
+
+    # -- two runs of the same step
+
+    @abstractmethod
+    def signature(self, result: Any) -> list[Line]:
+        """What two runs of the same step have in common: all that was noted, and what is returned."""
+
+    def last_line(self, result: Any) -> Line:
+        pattern = [(id(x), grad is None) for x, grad in self.entering.values()]
+        return [self.known(result), pattern], "what is there before and after the step"
+
+    def known(self, value: Any) -> Any:
+        """What two runs of the same step have in common; things from outside are known by their ids."""
+        if isinstance(value, Tensor) and id(value) in self.tensors:
+            return self.known_tensor(value)
+        if isinstance(value, tuple(backend.modules)):
+            return self.known_array(value)
+        if isinstance(value, (tuple, list)):
+            return [self.known(x) for x in value]
+        if type(value) is dict:
+            return [(name, self.known(x)) for name, x in value.items()]
+        if isinstance(value, (int, float, str, slice, np.generic, np.dtype, type, type(None), type(...))):
+            return repr(value)
+        self.alive.append(value)
+        return id(value)
+
+    @abstractmethod
+    def known_tensor(self, x: Tensor) -> Any:
+        """The same of a tensor that was made in the step."""
+
+    @abstractmethod
+    def known_array(self, array: Array) -> Any:
+        """The same of an array."""
+
+    def still_there(self, result: Any) -> tuple[bool, bool]:
+        """Whether somebody keeps a tensor or an array that was made in the step, and would never see it change."""
+        expected = {id(x) for x in [*tensors_in(result), *self.gradients()]}
+        made = self.forgotten()
+
+        def alive(references: Iterable[ref[Any]]) -> bool:
+            return any(id(x) not in expected for reference in references if (x := reference()) is not None)
+
+        if any(map(alive, made)):
+            gc.collect()
+        tensors, arrays = map(alive, made)
+        return tensors, arrays
+
+    @abstractmethod
+    def forgotten(self) -> tuple[list[ref[Any]], list[ref[Any]]]:
+        """References to the tensors and the arrays that were made, which are not held here any more."""
+
+
+# -- arrays and tensors ------------------------------------------------------------------------------------------------
+
+
+def root(array: Array) -> Array:
+    """The array that owns the memory of `array`."""
+    while array.base is not None:
+        base = array.base if type(array.base) in backend.modules else getattr(array.base, "base", None)
+        if base is None:
+            break
+        array = base  # as_strided puts an object of its own between
+    return array
+
+
+def place(array: Array) -> tuple[Any, ...]:
+    """Where in its memory an array lies, and how."""
+    return backend.address(array) - backend.address(root(array)), array.shape, array.strides, array.dtype.str
+
+
+def steps(array: Array) -> list[int]:
+    """The strides that matter."""
+    return [step for step, n in zip(array.strides, array.shape, strict=True) if n > 1 and array.size]
+
+
+def tensors_in(value: Any) -> Iterator[Tensor]:
+    """The tensors in nested tuples, lists and dictionaries."""
+    if isinstance(value, Tensor):
+        yield value
+    elif type(value) in (tuple, list, dict):
+        for x in value.values() if type(value) is dict else value:
+            yield from tensors_in(x)
+
+
+def users_line(frame: Any = None) -> str:
+    """The line of the program that is being run, outside of minidl and the arrays' own package."""
+    frame = frame or sys._getframe(1)
+    while frame.f_back is not None and _inside(frame):
+        frame = frame.f_back
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+
+
+def raised_at(error: BaseException) -> str:
+    """The line of the program that was being run when an error was raised."""
+    frames = list(walk_tb(error.__traceback__))
+    ours = [f"{frame.f_code.co_filename}:{number}" for frame, number in frames if not _inside(frame)]
+    return ours[-1] if ours else "in minidl"
+
+
+def _inside(frame: Any) -> bool:
+    return frame.f_code.co_filename.startswith(tuple(_PACKAGES))
