@@ -4,6 +4,7 @@ from importlib import import_module as _import_module
 
 import numpy as _np
 
+from minidl import pages as _pages
 from minidl import autograd, backends, cuda, data, functional, linalg, nn, ops, optim, random, train, utils
 from minidl.optim import swa_utils as _swa_utils  # so that it can be called optim.swa_utils
 from minidl.autograd import Tensor, enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled, tensor
@@ -69,6 +70,8 @@ from minidl.ops.trigonometry import (
     acos, acos as arccos, acosh, acosh as arccosh, asin, asin as arcsin, asinh, asinh as arcsinh, atan, atan as arctan,
     atan2, atan2 as arctan2, atanh, atanh as arctanh, cos, cosh, hypot, sin, sinc, sinh, tan,
 )
+
+_pages.keep()
 
 __version__ = "0.1.0"
 

@@ -25,6 +25,7 @@ BELOW: dict[str, set[str]] = {  # what each part may import
     "linalg": {"autograd", "ops", "functional"},
     "nn": {"backend", "autograd", "kernels", "ops", "functional"},
     "threads": set(),
+    "pages": set(),
     "optim": {"backend", "kernels", "threads", "worked"},
     "utils": {"backend", "autograd"},
     "data": {"backend", "pinned", "autograd", "cuda"},

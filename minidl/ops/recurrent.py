@@ -28,7 +28,9 @@ def recurrence(xp, x, s, w, b=None, *, cell, kept=None):
     wt = xp.ascontiguousarray(w.T)
     for t in range(len(x)):
         u = kernels.matmul(xp, out[t, 0], wt)
-        states, needed = cell.step(x[t], u if b is None else u + b, *out[t])
+        if b is not None:
+            u += b
+        states, needed = cell.step(x[t], u, *out[t])
         for k, state in enumerate(states):
             out[t + 1, k] = state
         if kept is not None:
