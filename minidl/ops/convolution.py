@@ -78,9 +78,10 @@ def convolution_weight(xp, g, x, *, window, groups=1):
     """The gradient of convolution at its weight: (N, O, *out), (N, C, *size) -> (O, C/groups, *kernel)."""
     outputs, channels = g.shape[1], x.shape[1]
     g = _grouped(xp, g, groups)
-    total = sum(
+    products = (
         kernels.product(columns, g[:, :, places].swapaxes(1, 2)) for places, columns in _blocks(xp, x, window, groups)
     )  # (groups, C/groups·kernel, O/groups)
+    total = sum(products, next(products))
     return total.swapaxes(1, 2).reshape(outputs, channels // groups, *window.kernel)
 
 
