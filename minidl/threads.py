@@ -33,9 +33,11 @@ def set_num_threads(num: int) -> None:
     2
     """
     global _count
-    if not isinstance(num, int) or num < 1:
+    if type(num) is not int or num < 1:
         raise RuntimeError(f"set_num_threads: expected a whole number from 1, got {num!r}")
     _count = num
+    if _pool is not None:
+        _pool.shutdown(wait=False)
     _forget_pool()
 
 

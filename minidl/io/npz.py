@@ -57,8 +57,10 @@ def load(f: str | os.PathLike[str] | BinaryIO, map_location: Any = "cpu", *, wei
     """What `save` wrote to the file `f`, or the dictionary of tensors that `numpy.savez` wrote, on a device.
 
     Nothing but weights and plain values is ever loaded, whatever `weights_only` says.
-    Raises FileNotFoundError if there is no such file, RuntimeError if it is damaged or another kind of file.
+    Raises FileNotFoundError if there is no such file, RuntimeError if it is damaged or another kind of file, or if
+    there is no such device.
     """
+    device = backend.as_device(map_location or "cpu")
     content = f.read() if hasattr(f, "read") else Path(f).read_bytes()
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
@@ -67,7 +69,6 @@ def load(f: str | os.PathLike[str] | BinaryIO, map_location: Any = "cpu", *, wei
                 raise ValueError("it is PyTorch's format, a pickle, which minidl never opens")
             structure = json.loads(archive.read(_STRUCTURE)) if _STRUCTURE in names else None
             arrays = {name.removesuffix(".npy"): _read(archive, name) for name in names if name != _STRUCTURE}
-            device = map_location or "cpu"
             tensors = {key: Tensor(backend.to_device(array, device)) for key, array in arrays.items()}
             return tensors if structure is None else _put_together(structure, tensors)
     except Exception as error:  # zipfile and NumPy answer damage with a dozen classes

@@ -5,6 +5,7 @@ Matplotlib draws charts and plotly pages; each is imported when the first of the
 
 from __future__ import annotations
 
+from argparse import ArgumentTypeError
 from collections.abc import Iterator, Sequence
 from itertools import cycle, product
 from pathlib import Path
@@ -70,6 +71,10 @@ def ready(path: str | Path, endings: Sequence[str]) -> Path:
     return path
 
 
+class WrongEnding(ValueError, ArgumentTypeError):
+    """The ending of a path says no kind of file that can be written; a command line shows these words."""
+
+
 def with_ending(path: str | Path, endings: Sequence[str] = PICTURES) -> Path:
     """The path that a picture is saved to, or another file.
 
@@ -79,7 +84,7 @@ def with_ending(path: str | Path, endings: Sequence[str] = PICTURES) -> Path:
     path = Path(path)
     path = path if path.suffix else path.with_suffix(endings[0])
     if path.suffix.lower() not in endings:
-        raise ValueError(f"expected a path that ends in {', '.join(endings)}, got {path.name!r}")
+        raise WrongEnding(f"expected a path that ends in {', '.join(endings)}, got {path.name!r}")
     return path
 
 

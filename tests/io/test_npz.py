@@ -159,3 +159,10 @@ def test_pytorchs_files_are_named_as_such(tmp_path):
     torch.save({"w": torch.ones(2)}, tmp_path / "a.pt")
     with pytest.raises(RuntimeError, match="PyTorch's format, a pickle"):
         load(tmp_path / "a.pt")
+
+
+@pytest.mark.skipif(minidl.cuda.is_available(), reason="this machine has the device")
+def test_a_device_that_is_not_there_is_no_damage(tmp_path):
+    save({"w": minidl.ones(2)}, tmp_path / "a.npz")
+    with pytest.raises(RuntimeError, match=r'^device "cuda"'):
+        load(tmp_path / "a.npz", map_location="cuda")

@@ -202,6 +202,8 @@ def test_what_it_does_not_know_is_an_error():
     optimizer = optim.SGD([a], lr=0.1)
     with pytest.raises(ValueError, match="none of the parameters"):
         study.OptimizerTrace(optimizer, [b])
+    with pytest.raises(TypeError, match=r"expected parameters.*'w'"):
+        study.OptimizerTrace(optimizer, {"w": a})
     with pytest.raises(IndexError, match="no entry"):
         study.OptimizerTrace(optimizer, {a: [2]})
     trace = study.OptimizerTrace(optimizer, {a: [1]})

@@ -101,6 +101,8 @@ class OptimizerTrace:
             paths = {p: path for path, p in params.named_parameters() if p.requires_grad}
             names, params = {p: paths.get(p, name) for p, name in names.items()}, list(paths)
         wanted = list(names) if params is None else [params] if isinstance(params, Tensor) else list(params)
+        if others := [p for p in wanted if not isinstance(p, Tensor)]:
+            raise TypeError(f"OptimizerTrace: expected parameters, or {{parameter: entries}}, got {others[0]!r:.60}")
         if strangers := [p for p in wanted if p not in names]:
             raise ValueError(f"a tensor of shape {strangers[0].shape} is none of the parameters of this optimizer")
         indices = params if isinstance(params, Mapping) else {}
