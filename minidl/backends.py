@@ -1,6 +1,7 @@
 """PyTorch's `torch.backends`, for programs that set what computes on a GPU, and how precisely.
 
-One switch does something: whether matrix products of float32 may use TF32 (see `minidl.backend.allow_tf32`).
+One switch does something: whether matrix products of float32, and so convolutions, may use TF32 (see
+`minidl.backend.allow_tf32`); the two that PyTorch has for it are one here.
 """
 
 from __future__ import annotations
@@ -29,7 +30,22 @@ class _Products:
 
 
 cuda = SimpleNamespace(matmul=_Products())
-cudnn = SimpleNamespace(enabled=False, deterministic=True, benchmark=False, is_available=lambda: False)  # not used here
+
+
+class _Convolutions(_Products):
+    """`backends.cudnn`, which is not used here: `benchmark` and `deterministic` are taken, and change nothing."""
+
+    __slots__ = ("benchmark", "deterministic", "enabled")
+
+    def __init__(self) -> None:
+        self.enabled, self.benchmark, self.deterministic = False, False, True
+
+    @staticmethod
+    def is_available() -> bool:
+        return False
+
+
+cudnn = _Convolutions()
 
 _TF32: dict[Any, bool] = {"highest": False, "high": True, "medium": True}
 

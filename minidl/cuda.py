@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, NamedTuple
 
 from minidl.backend import OutOfMemoryError as OutOfMemoryError
@@ -100,7 +101,7 @@ def initial_seed() -> int:
 
 # -- memory ------------------------------------------------------------------------------------------------------------
 
-_before = 0  # the most that was reserved before blocks were given back
+_before: dict[int, int] = {}  # the most that was reserved on a GPU before blocks were given back, by its number
 
 
 def _pool(question: str, device: Any) -> int:
@@ -123,7 +124,7 @@ def memory_reserved(device: Any = None) -> int:
 
 def max_memory_reserved(device: Any = None) -> int:
     """The most bytes that were reserved since `reset_peak_memory_stats`, or ever."""
-    return max(_before, memory_reserved(device))
+    return max(_before.get(_number(device), 0) if is_available() else 0, memory_reserved(device))
 
 
 def max_memory_allocated(device: Any = None) -> int:
@@ -136,9 +137,9 @@ def max_memory_allocated(device: Any = None) -> int:
 
 def reset_peak_memory_stats(device: Any = None) -> None:
     """Give unused memory back, and let the peak begin with what is in use now."""
-    global _before
     empty_cache()
-    _before = 0
+    if is_available():
+        _before.pop(_number(device), None)
 
 
 def mem_get_info(device: Any = None) -> tuple[int, int]:
@@ -149,10 +150,9 @@ def mem_get_info(device: Any = None) -> tuple[int, int]:
 
 
 def empty_cache() -> None:
-    """Give memory back that is kept for later arrays, on the GPU and, page-locked, on the host."""
-    global _before
+    """Give memory back that is kept for later arrays, on the current GPU and, page-locked, on the host."""
     if is_available():
-        _before = max_memory_reserved()
+        _before[current_device()] = max_memory_reserved()
         gpu_module().get_default_memory_pool().free_all_blocks()
         gpu_module().get_default_pinned_memory_pool().free_all_blocks()
 
@@ -177,26 +177,36 @@ class Event:
     """
 
     def __init__(self, enable_timing: bool = False, blocking: bool = False, interprocess: bool = False) -> None:
-        self.event = _cuda().Event(block=blocking, disable_timing=not enable_timing, interprocess=interprocess)
+        self._make = partial(_cuda().Event, block=blocking, disable_timing=not enable_timing, interprocess=interprocess)
+        self.event: Any = None  # made when it is recorded, on the GPU of that stream, as CUDA wants it
 
     def record(self, stream: Stream | None = None) -> None:
         """Stand behind all that was submitted to the stream (the current one by default) so far."""
-        self.event.record((stream or current_stream()).stream)
+        stream = stream or current_stream()
+        with _cuda().Device(stream.index):
+            self.event = self.event or self._make()
+            self.event.record(stream.stream)
 
     def wait(self, stream: Stream | None = None) -> None:
         """Let the stream, not the host, wait until this place is reached, before what is submitted to it later."""
-        (stream or current_stream()).stream.wait_event(self.event)
+        stream = stream or current_stream()
+        if self.event is not None:
+            with _cuda().Device(stream.index):
+                stream.stream.wait_event(self.event)
 
     def query(self) -> bool:
         """Whether all before this place is done."""
-        return self.event.done
+        return self.event is None or self.event.done
 
     def synchronize(self) -> None:
         """Let the host wait until all before this place is done."""
-        self.event.synchronize()
+        if self.event is not None:
+            self.event.synchronize()
 
     def elapsed_time(self, end_event: Event) -> float:
         """The milliseconds from this place to that of another event; both must have been reached."""
+        if self.event is None or end_event.event is None:
+            raise RuntimeError("elapsed_time: record both events first")
         return _cuda().get_elapsed_time(self.event, end_event.event)
 
 
@@ -207,14 +217,15 @@ class Stream:
     """
 
     def __init__(self, device: Any = None, priority: int = 0) -> None:
-        with _cuda().Device(_number(device)):
+        self.index = _number(device)
+        with _cuda().Device(self.index):
             self.stream = _cuda().Stream(non_blocking=True, priority=priority)
 
     @classmethod
-    def _of(cls, stream: Any) -> Stream:
-        """One that CuPy has already."""
+    def _of(cls, stream: Any, index: int) -> Stream:
+        """One that CuPy has already, of the GPU with that number."""
         one = cls.__new__(cls)
-        one.stream = stream
+        one.stream, one.index = stream, index
         return one
 
     def record_event(self, event: Event | None = None) -> Event:
@@ -246,15 +257,15 @@ def stream(stream: Stream | None) -> Iterator[None]:
     if stream is None:
         yield
     else:
-        with stream.stream:
+        with _cuda().Device(stream.index), stream.stream:
             yield
 
 
 def current_stream(device: Any = None) -> Stream:
     """The stream to which ops are submitted, in this thread."""
-    return Stream._of(_cuda().get_current_stream(_number(device)))
+    return Stream._of(_cuda().get_current_stream(number := _number(device)), number)
 
 
 def default_stream(device: Any = None) -> Stream:
     """The stream to which ops are submitted if no other was chosen."""
-    return Stream._of(_cuda().Stream.null)
+    return Stream._of(_cuda().Stream.null, _number(device))

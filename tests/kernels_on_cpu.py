@@ -42,7 +42,7 @@ def compiled(text: str) -> Path:
 class RawKernel:
     """A kernel by its name; called as CuPy's with (blocks,), (threads,) and the arguments."""
 
-    def __init__(self, code: str, name: str) -> None:
+    def __init__(self, code: str, name: str, options: tuple[str, ...] = ()) -> None:
         self.launch = getattr(built(code), f"launch_{name}")
 
     def __call__(self, grid: tuple[int], block: tuple[int], args: tuple[Any, ...]) -> None:

@@ -85,7 +85,8 @@ def written(rule: Callable[[Any], Callable[..., None]], memory: int, numbers: in
 
 @cache
 def _kernel(xp: Any, code: str, dtype: Any, large: bool) -> Any:
-    return xp.RawKernel(source("parts", dtype, large * 2**30) + code, "update")
+    # A product is rounded before it is added, as in the rule: preview() shows the very bits of the step.
+    return xp.RawKernel(source("parts", dtype, large * 2**30) + code, "update", options=("--fmad=false",))
 
 
 def update(xp: Any, code: str, numbers: Sequence[float], ws: Sequence[Array], gs: Sequence[Array],

@@ -2,6 +2,8 @@
 
 import inspect
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import pytest
@@ -19,7 +21,7 @@ NAMES = {name for name, value in PUBLIC.items() if getattr(value, "__module__", 
 
 @pytest.fixture(params=DEVICES)
 def gpu(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> type[StandInArray]:
-    monkeypatch.setattr(cuda, "_before", 0)
+    monkeypatch.setattr(cuda, "_before", {})
     return begin(request.param, monkeypatch)
 
 
@@ -130,3 +132,33 @@ def test_the_command_names_the_gpu(gpu: type[StandInArray], capsys: pytest.Captu
 
     assert main(["info"]) == 0
     assert "a stand-in, with CuPy stand-in" in capsys.readouterr().out
+
+
+@of_the_stand_in
+def test_an_event_belongs_to_the_gpu_of_its_stream(gpu: type[StandInArray], monkeypatch: pytest.MonkeyPatch) -> None:
+    # CUDA refuses to record an event of one GPU on a stream of another.
+    now, made = [0], []
+
+    @contextmanager
+    def device(number: int) -> Iterator[None]:
+        now.append(number)
+        yield
+        now.pop()
+
+    class Event:
+        def __init__(self, **options: bool) -> None:
+            made.append(now[-1])
+
+        def record(self, stream: object) -> None:
+            assert made[-1] == now[-1]
+
+    monkeypatch.setattr(stand_in.cupy.cuda, "Device", device)
+    monkeypatch.setattr(stand_in.cupy.cuda, "Event", Event)
+    monkeypatch.setattr(stand_in.runtime, "getDeviceCount", lambda: 2)
+    assert cuda.Event().query()  # never recorded: nothing to wait for
+    cuda.Stream("cuda:1").record_event()
+    cuda.default_stream("cuda:1").record_event()
+    cuda.Stream("cuda:0").record_event()
+    assert made == [1, 1, 0]
+    with pytest.raises(RuntimeError, match="record both events first"):
+        cuda.Event(enable_timing=True).elapsed_time(cuda.Event())

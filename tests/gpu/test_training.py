@@ -117,6 +117,18 @@ def test_an_optimizer_goes_the_cpus_way_without_waiting(name: str, gpu: type[Sta
     same(on_host(on_gpu), on_host(model), rtol=1e-3)
 
 
+@pytest.mark.parametrize("name", [name for name in optim.by_name if name not in ("lbfgs", "muon")])
+def test_the_step_is_what_the_preview_says_to_the_bit(name: str, gpu: type[StandInArray]) -> None:
+    minidl.manual_seed(0)
+    w = minidl.randn(1000).to("cuda").requires_grad_()
+    optimizer = optim.by_name[name]([w], lr=0.01)  # type: ignore[arg-type]
+    for _ in range(3):
+        w.grad = minidl.randn(1000).to("cuda")
+        said = Tensor(optimizer.preview(w)["w"]).cpu().numpy()
+        optimizer.step()
+        np.testing.assert_array_equal(w.detach().cpu().numpy(), said)
+
+
 def test_lbfgs_goes_the_cpus_way() -> None:
     minidl.manual_seed(0)
     model, x = nn.Linear(6, 1), minidl.randn(8, 6)
