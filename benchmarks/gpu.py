@@ -2,7 +2,7 @@
 
     python benchmarks/gpu.py            about seven minutes; writes benchmarks/gpu_results.md
     python benchmarks/gpu.py --quick    a minute, to see that it works; writes nothing
-    python benchmarks/gpu.py --quick --device cpu    that this script works, where there is no GPU
+    python benchmarks/gpu.py --quick --device cpu    that this script works, where there is no GPU; judges nothing
 
 Both libraries stay in processes of their own (gpu_worker.py) and take turns.  What fails is named in the report, and
 the rest goes on.
@@ -16,6 +16,7 @@ import importlib.metadata
 import importlib.util
 import platform
 import re
+import shlex
 import subprocess
 import sys
 import threading
@@ -27,7 +28,9 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 WORKER = Path(__file__).with_name("gpu_worker.py")
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(WORKER.parent)]
+
+from gpu_worker import SMALL  # noqa: E402
 
 from minidl.bench.compare import Peer, apart, in_turns, surroundings  # noqa: E402
 from minidl.bench.report import Row, duration, table  # noqa: E402
@@ -52,11 +55,7 @@ class GpuPeer(Peer):
 
     def __init__(self, name: str, options: argparse.Namespace) -> None:
         program = [str(WORKER), name, options.device, *["--quick"] * options.quick]
-        try:
-            super().__init__(name, surroundings(threads=1), program)
-        except SystemExit:
-            self.close()
-            raise
+        super().__init__(name, surroundings(threads=1), program)
 
     def run(self, workload: str, steps: int, anew: bool = False, dtype: str = "float32") -> dict[str, Any]:
         answer = super().run(workload, steps, anew, dtype)
@@ -76,6 +75,7 @@ class Bench:
 
     def __init__(self, options: argparse.Namespace) -> None:
         self.options, self.ends = options, time.monotonic() + ALL
+        self.on_gpu = options.device != "cpu"
         self.rounds, self.seconds = (3, 0.002) if options.quick else (9, 0.15)
         self.failures: list[str] = []
         self.names = [name for name, module in MODULES.items() if importlib.util.find_spec(module)]
@@ -91,16 +91,17 @@ class Bench:
             for peer in self.peers.values():
                 peer.kill()
 
+        title = self.sized(title)
         print(f"{ALL - self.left():4.0f} s  {title}", flush=True)
         timer = threading.Timer(max(1.0, min(seconds, self.left())), stop)
         timer.start()
         try:
             self.start()
             yield
-        except (Exception, SystemExit) as error:
+        except Exception as error:
             why = f"stopped after {seconds:.0f} s" if late.is_set() else f"{type(error).__name__}: {error}"
             self.failures.append(f"{title}: {why}")
-            if late.is_set() or isinstance(error, (SystemExit, OSError)):
+            if late.is_set() or isinstance(error, OSError):
                 for peer in self.peers.values():
                     peer.kill()
                     peer.close()
@@ -113,12 +114,19 @@ class Bench:
         for name in [name for name in self.names if name not in self.peers]:
             try:
                 self.peers[name] = GpuPeer(name, self.options)
-            except SystemExit:
+            except ConnectionError:
                 self.failures.append(f"{name} cannot be started on {self.options.device}; its message is on the screen")
                 self.names.remove(name)
 
     def left(self) -> float:
         return self.ends - time.monotonic()
+
+    def sized(self, name: str) -> str:
+        """The name of a workload with its true sizes, which are smaller in a quick run."""
+        if not self.options.quick:
+            return name
+        sizes = r"(?<=batch )\d+|(?<=product )\d+|[\d,]+(?= weights)"
+        return re.sub(sizes, lambda found: f"{int(found[0].replace(',', '')) // SMALL:,}", name)
 
     def turns(self, workload: str, ways: dict[str, tuple[str, str]]) -> dict[str, list[float]]:
         """Seconds a step in each round, by column; `ways` names the column's library and its kind of step."""
@@ -132,7 +140,7 @@ class Bench:
                     self.peers[name].run(key, 3)
                     steps[column] = self.peers[name].enough_steps(key, self.seconds)
             except RuntimeError as error:
-                self.failures.append(f"{workload}, {column}: {error}")
+                self.failures.append(f"{self.sized(workload)}, {column}: {error}")
 
         def measure(column: str) -> float:
             name, how = ways[column]
@@ -157,9 +165,15 @@ def beside(turns: dict[str, list[float]], ours: str, theirs: str, goal: float | 
     return [f"{middle:.2f}", quartiles, judged]
 
 
-def medians(workload: str, turns: dict[str, list[float]], columns: list[str]) -> list[str]:
-    row = Row(workload, turns, lambda seconds: f"{1e3 * seconds:.3f} ms" if seconds < 1 else duration(seconds))
-    return [workload, *[row.median(column) for column in columns]]
+def medians(name: str, turns: dict[str, list[float]], columns: list[str]) -> list[str]:
+    row = Row(name, turns, lambda seconds: f"{1e3 * seconds:.3f} ms" if seconds < 1 else duration(seconds))
+    return [name, *[row.median(column) for column in columns]]
+
+
+def filled(head: list[str], rows: list[list[str]]) -> str:
+    """A table without the columns in which nothing stands, such as goals on a CPU."""
+    kept = [i for i, cells in enumerate(zip(*rows, strict=True)) if any(cells)]
+    return table([head[i] for i in kept], [[row[i] for i in kept] for row in rows]) if rows else "Nothing was measured."
 
 
 def networks(bench: Bench, precision: str) -> str:
@@ -168,17 +182,18 @@ def networks(bench: Bench, precision: str) -> str:
     ways = {column: (column.split()[0], f"{precision} {'replayed' if ' ' in column else 'eager'}: *")
             for column in columns}  # fmt: skip
     rows = []
-    for workload, (eager_goal, replayed_goal) in NETWORKS.items():
+    for workload, goals in NETWORKS.items():
+        eager_goal, replayed_goal = goals if bench.on_gpu else (None, None)
         with bench.part(f"{workload}, {precision}"):
             turns = bench.turns(workload, ways)
             rows.append([
-                *medians(workload, turns, columns), *beside(turns, "minidl", "PyTorch", eager_goal),
+                *medians(bench.sized(workload), turns, columns), *beside(turns, "minidl", "PyTorch", eager_goal),
                 *beside(turns, "minidl replayed", "PyTorch", replayed_goal),
                 *beside(turns, "minidl replayed", "PyTorch graph")[:2],
             ])  # fmt: skip
     head = ["training step", *columns, "eager / PyTorch", "quartiles", "goal", "replayed / PyTorch", "quartiles",
             "goal", "replayed / graph", "quartiles"]  # fmt: skip
-    return table(head, rows)
+    return filled(head, rows)
 
 
 def others(bench: Bench, precision: str, goals: dict[str, Any]) -> str:
@@ -189,8 +204,9 @@ def others(bench: Bench, precision: str, goals: dict[str, Any]) -> str:
     for workload, goal in goals.items():
         with bench.part(f"{workload}, {precision}"):
             turns = bench.turns(workload, ways)
-            rows.append([*medians(workload, turns, list(ways)), *beside(turns, "minidl", "PyTorch", goal)])
-    return table([f"work, {precision}", *ways, "ratio", "quartiles", "goal"], rows)
+            judged = beside(turns, "minidl", "PyTorch", goal if bench.on_gpu else None)
+            rows.append([*medians(bench.sized(workload), turns, list(ways)), *judged])
+    return filled([f"work, {precision}", *ways, "ratio", "quartiles", "goal"], rows)
 
 
 def host(bench: Bench) -> str:
@@ -203,7 +219,7 @@ def host(bench: Bench) -> str:
             row = Row(call, turns, lambda seconds: f"{1e6 * seconds:.1f} µs")
             rows.append([call.removeprefix("host: "), *[row.median(name) for name in MODULES],
                          *beside(turns, "minidl", "PyTorch")[:2]])  # fmt: skip
-    return table(["op on 64 x 128 numbers", *MODULES, "ratio", "quartiles"], rows)
+    return filled(["op on 64 x 128 numbers", *MODULES, "ratio", "quartiles"], rows)
 
 
 # -- checks ------------------------------------------------------------------------------------------------------------
@@ -221,7 +237,7 @@ def agreement(bench: Bench) -> str:
                                 for number in range(20)]) for name, peer in bench.peers.items()
             }  # fmt: skip
             if len(losses) == 2:
-                lines.append(f"{workload} {apart(losses['minidl'], losses['PyTorch']):.0e}")
+                lines.append(f"{bench.sized(workload)}: {apart(losses['minidl'], losses['PyTorch']):.0e}")
     return f"Losses of the first 20 steps, largest relative difference to PyTorch's: {'; '.join(lines)}."
 
 
@@ -237,13 +253,14 @@ def kernels(bench: Bench) -> str:
     for workload in NETWORKS:
         with bench.part(f"{workload}: kernels"):
             counts = [str(bench.peers[name].run(f"float32 kernels: {workload}", 1)["values"]) for name in bench.names]
-            rows.append([workload, *counts, f"≤ {KERNELS}" if workload.startswith("MLP") else ""])
-    return table(["kernels an eager step", *bench.names, "goal"], rows)
+            rows.append([bench.sized(workload), *counts, f"≤ {KERNELS}" if workload.startswith("MLP") else ""])
+    return filled(["kernels an eager step", *bench.names, "goal"], rows)
 
 
 def trained(bench: Bench) -> str:
     """What `minidl train mnist --model lenet` ends with, and the time of an epoch."""
     quick = bench.options.quick
+    judged = bench.on_gpu and not quick
     command = [sys.executable, "-m", "minidl", "train", "mnist", "--device", bench.options.device,
                "--model", "mlp" if quick else "lenet", "--epochs", "1" if quick else "5"]  # fmt: skip
     text = ""
@@ -253,13 +270,11 @@ def trained(bench: Bench) -> str:
     times = [f"{60_000 / float(rate.replace(',', '')):.2f} s" for rate in re.findall(r"([\d,]+) images/s", text)]
     reached = re.search(r"test accuracy ([\d.]+)", last)
     met = f" (goal: ≥ {ACCURACY} %, {'met' if reached and float(reached[1]) >= ACCURACY else 'missed'})"
-    return f"`minidl {' '.join(command[3:])}`: {last}{'' if quick else met}; training epochs: {', '.join(times)}."
+    return f"`minidl {' '.join(command[3:])}`: {last}{met if judged else ''}; training epochs: {', '.join(times)}."
 
 
 def tested(bench: Bench) -> str:
     """The last lines of `pytest -m gpu`, which several processes share."""
-    if bench.options.quick:
-        return "Tests: not in a quick run."
     command = [sys.executable, "-m", "pytest", "-m", "gpu", "-o", "addopts=", "-p", "no:cacheprovider", "--noconftest"]
     command += ["-q", "-W", "default", "--continue-on-collection-errors"]  # some need what is not installed
     pipes: dict[str, Any] = {"cwd": ROOT, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
@@ -285,36 +300,43 @@ def tested(bench: Bench) -> str:
 # -- all together ------------------------------------------------------------------------------------------------------
 
 
-def versions(bench: Bench) -> str:
+def versions(bench: Bench, command: str) -> str:
     found = [f"{name} {peer.version}" for name, peer in bench.peers.items()]
     found.append(f"Python {platform.python_version()}")
     for package in ("numpy", "cupy-cuda12x", "cupy-cuda13x", "cupy"):
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             found.append(f"{package} {importlib.metadata.version(package)}")
     device = next((peer.greeting["device"] for peer in bench.peers.values()), "no library can be imported")
-    return f"{device}; {', '.join(found)}; {date.today()}. Made by `python benchmarks/gpu.py`."
+    return f"{device}; {', '.join(found)}; {date.today()}. Made by `{command}`."
 
 
-def report(options: argparse.Namespace) -> str:
+def report(options: argparse.Namespace, command: str) -> str:
     """Everything in Markdown; what matters most is done first."""
     bench = Bench(options)
     with bench.part("starting both libraries"):
         pass
-    parts = ["# minidl on a GPU", versions(bench)]
+    title = "minidl on a GPU" if bench.on_gpu else "minidl and PyTorch on a CPU, to try the script"
+    parts = [f"# {title}", versions(bench, command)]
     reading = (
         f"Times are medians of {bench.rounds} rounds in which the libraries take turns, ratios those of the same "
-        "rounds, with their quartiles; below 1 minidl is faster.  Both use TF32, or neither."
+        "rounds, with their quartiles; below 1 minidl is faster."
     )
+    if bench.on_gpu:
+        reading += "  Both use TF32, or neither."
+    works = OPTIMIZERS | PRODUCTS | (BATCHES if bench.on_gpu else {})
     sections: dict[str, list[Callable[[], str]]] = {
         "Training steps, float32": [lambda: networks(bench, "float32"), lambda: agreement(bench)],
         "Checks": [lambda: replay_is_eager(bench), lambda: trained(bench)],
-        "Single kinds of work": [lambda: others(bench, "float32", OPTIMIZERS | PRODUCTS | BATCHES),
-                                 lambda: others(bench, "TF32", PRODUCTS)],
-        "Training steps, TF32": [lambda: networks(bench, "TF32")],
-        "The host": [lambda: host(bench)],
-        "Kernels": [lambda: kernels(bench)] if options.device != "cpu" else [],
-        "Tests": [lambda: tested(bench)],
-    }  # fmt: skip
+        "Single kinds of work": [lambda: others(bench, "float32", works)],
+    }
+    if bench.on_gpu:
+        sections["Single kinds of work"].append(lambda: others(bench, "TF32", PRODUCTS))
+        sections["Training steps, TF32"] = [lambda: networks(bench, "TF32")]
+    sections["The host"] = [lambda: host(bench)]
+    if bench.on_gpu:
+        sections["Kernels"] = [lambda: kernels(bench)]
+    if bench.on_gpu and not options.quick:
+        sections["Tests"] = [lambda: tested(bench)]
     for title, makers in sections.items():
         parts += [f"## {title}", *[make() for make in makers]]
     for peer in bench.peers.values():
@@ -333,9 +355,9 @@ def main() -> int:
         found = subprocess.run([sys.executable, "-c", ask], cwd=ROOT, stderr=subprocess.PIPE, text=True)
         if found.returncode:
             parser.error(found.stderr.strip().splitlines()[-1])
-    text = report(options)
+    text = report(options, shlex.join(["python", "benchmarks/gpu.py", *sys.argv[1:]]))
     print(text)
-    if not options.quick:
+    if not options.quick and options.device != "cpu":
         (ROOT / "benchmarks" / "gpu_results.md").write_text(text, encoding="utf-8")
     return 0
 

@@ -79,7 +79,7 @@ def graphed(m: Any, device: str, *what: Any) -> Step:
 
     See "Whole-network capture" in PyTorch's notes on CUDA semantics.
     """
-    step, x, y = training(m, device, *what, capturable=True)
+    step, x, y = training(m, device, *what, capturable=True, fused=True)
     static_x, static_y, beside = x.clone(), y.clone(), m.cuda.Stream()
     beside.wait_stream(m.cuda.current_stream())
     with m.cuda.stream(beside):
@@ -155,7 +155,9 @@ def feeding(m: Any, device: str, kept: bool) -> Step:
             images, labels = images.to(device), labels.to(device)
         else:
             digits = m.utils.data.TensorDataset(images.float() / 255, labels)
-            loader = m.utils.data.DataLoader(digits, 128, shuffle=True, pin_memory=True)
+            # The rows of a whole batch at once, as minidl takes them: by default PyTorch would put single ones together.
+            order = m.utils.data.BatchSampler(m.utils.data.RandomSampler(digits), 128, drop_last=False)
+            loader = m.utils.data.DataLoader(digits, batch_size=None, sampler=order, pin_memory=True)
     source = epochs()
     return lambda: next(source)[1][:1]
 

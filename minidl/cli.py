@@ -9,6 +9,7 @@ import argparse
 import io
 import math
 import os
+import shlex
 import shutil
 import sys
 import tempfile
@@ -319,7 +320,7 @@ def bench(options: argparse.Namespace) -> int:
     """Time the same work in minidl, in other libraries and in bare NumPy, and print the ratios."""
     from minidl.bench.compare import run
 
-    return run(options, "minidl " + " ".join(sys.argv[1:]))
+    return run(options, shlex.join(["minidl", *sys.argv[1:]]))
 
 
 # -- minidl info ---------------------------------------------------------------------------------------------

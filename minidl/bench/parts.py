@@ -1,6 +1,7 @@
 """Parts of the work that no framework can do away with, timed alone: they show what holds a workload.
 
-For a network these are its matrix products, for an optimizer one pass over all that it changes; in NumPy or PyTorch.
+For a network these are its matrix products, for an optimizer one pass over all that it changes, in one stretch of
+memory, as by_hand.py keeps it; in NumPy or PyTorch.
 `m` is the module minidl, whose steps they are parts of.
 """
 
@@ -44,8 +45,8 @@ def _memory_like(x: np.ndarray) -> np.ndarray:
     return np.ndarray(x.shape, x.dtype, np.empty(size, np.uint8), strides=x.strides)
 
 
-def changed(m: Any, *, shapes: list[tuple[int, ...]], optimizer: str, options: dict[str, float]) -> list[np.ndarray]:
-    """Arrays like those that a step of minidl's optimizer changes: the weights, and what it remembers of each."""
+def changed(m: Any, *, shapes: list[tuple[int, ...]], optimizer: str, options: dict[str, float]) -> np.ndarray:
+    """As many numbers as a step of minidl's optimizer changes: the weights, and what it remembers of each."""
     weights, gradients = weights_and_gradients(shapes)
     parameters = [m.tensor(w, requires_grad=True) for w in weights]
     for p, g in zip(parameters, gradients, strict=True):
@@ -53,7 +54,7 @@ def changed(m: Any, *, shapes: list[tuple[int, ...]], optimizer: str, options: d
     descent = getattr(m.optim, optimizer)(parameters, **options)
     descent.step()
     remembered = [x for p in parameters for x in descent.state[p].values() if isinstance(x, np.ndarray)]
-    return weights + [x.copy() for x in remembered]
+    return np.concatenate([x.ravel() for x in weights + remembered])
 
 
 def numpy_parts(m: Any) -> dict[str, Callable[[], Step]]:
@@ -68,14 +69,8 @@ def numpy_parts(m: Any) -> dict[str, Callable[[], Step]]:
         return step
 
     def passing(**plan: Any) -> Step:
-        arrays = changed(m, **plan)
-
-        def step() -> Any:
-            for x in arrays:
-                np.multiply(x, 1, out=x)
-            return x
-
-        return step
+        x = changed(m, **plan)
+        return lambda: np.multiply(x, 1, out=x)
 
     return _named(multiplying, passing)
 
@@ -92,14 +87,8 @@ def torch_parts(m: Any, torch: Any) -> dict[str, Callable[[], Step]]:
         return step
 
     def passing(**plan: Any) -> Step:
-        arrays = [torch.from_numpy(x) for x in changed(m, **plan)]
-
-        def step() -> Any:
-            for x in arrays:
-                x.mul_(1)
-            return x
-
-        return step
+        x = torch.from_numpy(changed(m, **plan))
+        return lambda: x.mul_(1)
 
     return _named(multiplying, passing)
 

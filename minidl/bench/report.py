@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from minidl.bench.worker import PARTS
+from minidl.bench.worker import KEEPING_MEMORY, PARTS
 
 GOALS = {  # the largest ratio to PyTorch that minidl allows itself
     "8 small ops, forward and backward": 0.55,
@@ -134,19 +134,28 @@ class Row:
 
 
 def report(
-    rows: list[Row], versions: dict[str, str], missing: list[str], threads: int, command: str, checked_steps: int
+    rows: list[Row],
+    versions: dict[str, str],
+    missing: list[str],
+    failures: list[str],
+    threads: int,
+    command: str,
+    checked_steps: int,
 ) -> str:
-    """Both tables, each with how to read it, and the circumstances."""
+    """Both tables, each with how to read it, the circumstances, and what failed."""
     head = ["workload", "minidl", "PyTorch", "ratio", "quartiles", "goal", "difference", "rounding", "in float64"]
     others = [name for name in OTHERS if name in versions]
     shared = [row for row in rows if set(others) & set(row.turns)]
-    rounds = len(rows[0].turns["minidl"])
+    rounds = max((len(row.turns["minidl"]) for row in rows), default=0)
     left_out = f'Left out, since not installed: {", ".join(missing)} (`pip install "minidl[bench]"`).'
+    settings = " and ".join(f"`{name}={value}`" for name, value in KEEPING_MEMORY.items())
     parts = [
         table(head, [row.beside_pytorch() for row in rows]),
-        f"Ratio: minidl's number divided by PyTorch's, below 1 is better than PyTorch; the median of {rounds} "
-        "alternating rounds (fewer for whole processes), and beside it the quartiles, which are far apart where other "
-        "programs were busy.  "
+        f"Ratio: minidl's number divided by PyTorch's of the same round, below 1 is better than PyTorch; the median of "
+        f"the ratios of {rounds} alternating rounds (fewer for whole processes and where a round takes long), and "
+        "beside it their quartiles, which are far apart where other programs were busy.  **It is not the quotient of "
+        "the two medians beside it**: the machine may be busy in one round and quiet in the next, so that only numbers "
+        "of the same round can be divided.  "
         f"Difference: between what both compute in the first {checked_steps} steps from the same weights (losses, "
         "gradients or new weights), relative to the largest.  Rounding: the same between PyTorch in float32 and "
         f"PyTorch in float64; where it is above {SAME:.0e}, the workload amplifies rounding, and it is the last column "
@@ -155,12 +164,16 @@ def report(
         "The time of a step, and minidl's divided by it: median (quartiles).  *NumPy by hand* is the same arithmetic "
         "without any framework, and without asking the system for memory anew in every step: what minidl takes beyond "
         "it is its own share (beside the import stands NumPy's own).  "
+        "With glibc, minidl tells it to keep freed memory for the next step (minidl/pages.py), and NumPy by hand is "
+        "told the same; the other libraries run as they come, and some would gain, too, among them PyTorch's "
+        f"convolutions: {settings} in the environment.  "
         "Cells are empty where a library has nothing to offer: autograd no convolutions for networks, autograd and "
         "MyGrad no optimizers, PyTorch not all of them fused.",
         table(["workload", "minidl", *others], [row.beside_others(others) for row in shared]),
         *held(rows),
         circumstances(versions, threads, command),
         *([left_out] if missing else []),
+        *(["What failed, and is missing above:", "\n".join(f"- {text}" for text in failures)] if failures else []),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -176,7 +189,7 @@ def held(rows: list[Row]) -> list[str]:
         "## What a step is made of, and what holds it",
         "*Parts* are what no framework can do without, timed alone: for a network the matrix products of minidl's "
         "step, on arrays of the same shapes, strides and dtypes, one after the other; for an optimizer one pass over "
-        "each array that it changes.",
+        "all that it changes, in one stretch of memory.",
         table(["workload", *columns], [[row.name, *map(row.median, columns)] for row in taken_apart]),
         *(["The numbers that miss their goal, by the medians of this run:", "\n".join(reasons)] if reasons else []),
     ]

@@ -216,6 +216,11 @@ WORKLOADS: dict[str, Callable[[Any], Step]] = {
     **{name: partial(stepping, **plan) for name, plan in STEPS.items()},
 }
 
+IMPORT = "import"
+EPOCH = ("whole process: MLP, one epoch", "peak memory of that process")
+COST = ("LeNet-5, batch 256: peak memory", "LeNet-5, batch 256: memory added by the steps")
+NAMES = (*WORKLOADS, IMPORT, *EPOCH, *COST)  # of all that is measured
+
 
 # -- the same numbers for all: float32, also where they are computed with in float64 -----------------------------
 

@@ -15,10 +15,18 @@ import torch
 import minidl
 from minidl.bench import by_hand, compare, parts, report, worker
 from minidl.bench.functions_networks import WITHOUT_IMAGES
-from minidl.bench.workloads import LARGER, SMALL_OPS, STEPS, WORKLOADS
+from minidl.bench.workloads import LARGER, NAMES, SMALL_OPS, STEPS, WORKLOADS
 from minidl.cli import main
 
 COMPARE = Path(__file__).resolve().parents[2] / "benchmarks" / "compare.py"
+
+
+class NoBar:
+    def update(self) -> None:
+        """Nobody watches."""
+
+    def set_description(self, text: str) -> None:
+        """The same."""
 
 
 def first_values(step: Any) -> np.ndarray:
@@ -46,8 +54,7 @@ def test_those_that_differentiate_functions_compute_the_same(peer: str) -> None:
 
 
 def test_every_goal_has_its_row() -> None:
-    measured = {"import", *(name for name in report.GOALS if "process" in name or "256:" in name)}
-    assert set(report.GOALS) == set(WORKLOADS) | measured and set(by_hand.WORKLOADS) == set(WORKLOADS)
+    assert set(report.GOALS) == set(NAMES) and set(by_hand.WORKLOADS) == set(WORKLOADS)
 
 
 # -- what holds the numbers ----------------------------------------------------------------------------------------
@@ -81,9 +88,10 @@ def test_all_products_of_a_step_are_found(workload: str, expected: int) -> None:
 
 
 def test_an_optimizer_changes_weights_and_what_it_remembers() -> None:
-    arrays = {name: len(parts.changed(minidl, **plan)) for name, plan in STEPS.items()}
-    assert arrays["1,000,000 weights: SGD step"] == 1 and arrays["1,000,000 weights: Adam step"] == 3
-    assert arrays["40 small tensors: momentum step"] == 80
+    changed = {name: parts.changed(minidl, **plan) for name, plan in STEPS.items()}
+    assert all(x.ndim == 1 and x.flags.c_contiguous for x in changed.values())  # one stretch of memory, as by hand
+    assert len(changed["1,000,000 weights: SGD step"]) == 1e6 and len(changed["1,000,000 weights: Adam step"]) == 3e6
+    assert len(changed["40 small tensors: momentum step"]) == 2 * 20 * (20 * 20 + 20)
 
 
 @pytest.mark.parametrize(
@@ -125,6 +133,7 @@ def test_a_ratio_is_that_of_rounds_side_by_side() -> None:
     assert row.ratio("PyTorch") == (0.5, "0.50–0.75")
     assert row.beside_pytorch()[:6] == ["import", "3.00 s", "3.00 s", "0.50", "0.50–0.75", "≤ 0.15, missed"]
     assert row.beside_others(["JAX jit"]) == ["import", "3.00 s", ""]
+    assert "not the quotient of the two medians" in report.report([row], {}, [], [], 1, "the command", 20)
 
 
 def test_rounding_that_grows_is_judged_in_float64() -> None:
@@ -149,9 +158,80 @@ def test_it_measures_without_the_other_libraries(monkeypatch: Any, capsys: Any, 
     assert f"NumPy {np.__version__}" in text and f"minidl {minidl.__version__}" in text
 
 
-def test_workloads_can_be_chosen() -> None:
-    with pytest.raises(SystemExit, match="--only Chess: no workload is named so; there are 8 small ops"):
-        compare.run(argparse.Namespace(quick=True, threads=1, write=None, only=["Chess"]), "the command")
+LOST = """import os, signal, sys, time
+print('{"version": "1", "workloads": ["works", "fails", "hangs"]}', flush=True)
+for line in sys.stdin:
+    if "fails" in line:
+        sys.exit("out of memory")
+    if "hangs" in line:
+        time.sleep(60)
+    print('{"seconds": 1.0, "values": [1.0]}', flush=True)
+"""
+
+
+@pytest.mark.parametrize("way", ["fails", "hangs"])
+def test_a_library_that_fails_or_hangs_does_not_lose_the_rest(monkeypatch: Any, way: str) -> None:
+    monkeypatch.setattr(compare, "PATIENCE", 1.0)
+    failures = list[str]()
+    programs = {"minidl": LOST.replace(f'if "{way}"', 'if "never"'), "MyGrad": LOST}
+    peers = {name: compare.Peer(name, compare.surroundings(1), ["-c", text]) for name, text in programs.items()}
+    rows = [compare.time_workload(name, peers, 2, 0.1, NoBar(), failures) for name in (way, "works")]
+    assert [list(row.turns) for row in rows] == [["minidl"], ["minidl", "MyGrad"]]
+    assert len(failures) == 1 and failures[0].startswith(f"{way}, MyGrad: its process ended early")
+    for peer in peers.values():
+        peer.close()
+
+
+def test_one_that_fails_in_a_later_round_is_left_out_of_that_row() -> None:
+    def measure(name: str) -> float:
+        if name == "JAX jit" and len(asked) > 2:
+            raise ConnectionError("it has ended")
+        asked.append(name)
+        return 1.0
+
+    asked, failures = list[str](), list[str]()
+    assert compare.in_turns(["minidl", "JAX jit"], 3, measure, NoBar(), failures) == {"minidl": [1.0] * 3}
+    assert failures == ["JAX jit: it has ended"]
+    with pytest.raises(ConnectionError):
+        compare.in_turns(["JAX jit"], 1, measure, NoBar())
+
+
+def test_slow_rounds_are_not_repeated_for_ever(monkeypatch: Any) -> None:
+    monkeypatch.setattr(compare, "ENOUGH", 0.0)
+    assert len(compare.in_turns(["minidl"], 15, lambda name: 1.0, NoBar())["minidl"]) == compare.FEWEST
+
+
+def test_a_library_that_cannot_begin_is_left_out(monkeypatch: Any, capfd: Any) -> None:
+    failures = list[str]()
+    assert compare.begin(["no library"], compare.surroundings(1), failures) == {}
+    assert failures[0].startswith("no library: its process ended early") and "KeyError" in capfd.readouterr().err
+    assert "- no library: its process" in report.report([], {}, [], failures, 1, "the command", 20)
+
+
+# -- the options ---------------------------------------------------------------------------------------------------
+
+
+def test_rows_can_be_chosen_in_any_case(monkeypatch: Any, capsys: Any) -> None:
+    monkeypatch.setattr(compare, "MODULES", {"minidl": "minidl"})
+    monkeypatch.setattr("sys.argv", ["minidl", "bench", "--quick", "--only", "SMALL OPS", "Peak Memory Of"])
+    assert main(sys.argv[1:]) == 0
+    text = capsys.readouterr().out
+    assert [line.split(" |")[0] for line in text.splitlines()[2:4]] == [f"| {SMALL_OPS}", f"| {NAMES[-3]:33}"]
+    assert "| import" not in text and "`minidl bench --quick --only 'SMALL OPS' 'Peak Memory Of'`" in text
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--only", "LSTM", "Chess"], "argument --only: 'Chess' is in none of these names:\n  8 small ops"),
+        (["--write", "."], "argument --write: . is a folder: name a file in it, such as results.md"),
+        (["--write", "nowhere/results.md"], "argument --write: there is no folder nowhere: make it first"),
+    ],
+)
+def test_what_cannot_be_done_is_said_before_anything_is_measured(options: list[str], message: str, capsys: Any) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["bench", *options])
+    assert stopped.value.code == 2 and capsys.readouterr().err.startswith(f"minidl bench: {message}")
 
 
 def test_another_library_gets_its_process_without_minidl() -> None:

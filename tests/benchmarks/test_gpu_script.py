@@ -18,7 +18,8 @@ SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "gpu.py"
 
 
 @pytest.fixture
-def gpu() -> Any:
+def gpu(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setattr(sys, "path", [*sys.path])  # the script adds to it
     spec = importlib.util.spec_from_file_location("gpu_script", SCRIPT)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -28,10 +29,13 @@ def gpu() -> Any:
 
 def test_a_quick_run_fills_every_table() -> None:
     text = subprocess.check_output([sys.executable, SCRIPT, "--quick", "--device", "cpu"], text=True)
-    assert "## What failed\n\nNothing.\n" in text
-    assert "the same after 20 steps" in text and "test accuracy 9" in text and "TF32" in text
-    for line in ("MLP 784-128-10, batch 64", "LeNet-5, batch 128", "Adadelta, 1,000,000 weights", "matrix product 8192",
-                 "convolution 64 to 64", "x @ w, recorded"):  # fmt: skip
+    assert "## What failed\n\nNothing.\n" in text and "`python benchmarks/gpu.py --quick --device cpu`" in text
+    assert "the same after 20 steps" in text and "test accuracy 9" in text
+    assert text.partition("# ")[2].startswith("minidl and PyTorch on a CPU, to try the script\n")
+    # nothing of what only a GPU has, and no empty parts
+    assert not re.search(r"TF32|goal|Kernels|^#.*\n\n#|\| +\|$", text, re.MULTILINE)
+    for line in ("MLP 784-128-10, batch 4", "LeNet-5, batch 8", "Adadelta, 62,500 weights", "matrix product 512",
+                 "convolution 64 to 64, 3x3 on 32x32, batch 8", "x @ w, recorded"):  # the true sizes  # fmt: skip
         assert re.search(rf"^\| {re.escape(line)}[^|]*\|[^|]*\d.*\| *\d+\.\d\d *\|", text, re.MULTILINE)
 
 
