@@ -155,7 +155,7 @@ def feeding(m: Any, device: str, kept: bool) -> Step:
             images, labels = images.to(device), labels.to(device)
         else:
             digits = m.utils.data.TensorDataset(images.float() / 255, labels)
-            # The rows of a whole batch at once, as minidl takes them: by default PyTorch would put single ones together.
+            # The rows of a whole batch at once, as minidl takes them; by default PyTorch puts single ones together.
             order = m.utils.data.BatchSampler(m.utils.data.RandomSampler(digits), 128, drop_last=False)
             loader = m.utils.data.DataLoader(digits, batch_size=None, sampler=order, pin_memory=True)
     source = epochs()

@@ -34,7 +34,7 @@ BELOW: dict[str, set[str]] = {  # what each part may import
     "backends": {"backend"},
     "cuda": {"backend"},
     "random": {"backend", "autograd"},
-    "replay": {"backend", "kernels", "autograd", "ops", "nn", "optim"},
+    "replay": {"backend", "kernels", "autograd", "ops", "functional", "nn", "optim"},
     "testing": {"backend", "autograd"},
     "func": {"autograd"},
     "bench": set(),  # its workers run other libraries without minidl

@@ -14,6 +14,8 @@ from op_table import DIFFERENTIABLE, Row
 
 import minidl
 from minidl import nn
+from minidl.autograd import op
+from minidl.nn.functional import adaptive, pooling, vision
 from minidl.replay.traced import Traced, recorders
 
 F = nn.functional
@@ -213,6 +215,29 @@ def test_a_gradient_or_a_result_that_is_kept_stays_as_it_was() -> None:
         kept += [loss, gradient]
         copies += [loss.array.copy(), gradient.array.copy()]
     assert_same([x.array for x in kept], copies)
+
+
+def test_the_norm_of_the_gradients_can_be_returned() -> None:
+    runs = []
+    for compiled in (False, True):
+        minidl.manual_seed(3)
+        model = various()
+        optimizer = minidl.optim.SGD(model.parameters(), lr=0.1)
+
+        def written(x: Any, y: Any, model: Any = model, optimizer: Any = optimizer) -> Any:
+            optimizer.zero_grad()
+            loss = F.cross_entropy(model(x), y)
+            loss.backward()
+            before = nn.utils.clip_grad_norm_(model.parameters(), 0.5)
+            after = nn.utils.clip_grad_norm_(model.parameters(), 9.0)
+            optimizer.step()
+            return {"loss": loss, "norms": (before, after)}
+
+        step: Any = minidl.compile(written) if compiled else written
+        results = [step(x, y) for x, y in batches(8)]
+        runs.append([x.array for given in results for x in (given["loss"], *given["norms"])])
+    assert_same(*runs)
+    assert programs(step) == 1 and not step.refused
 
 
 def test_backward_a_second_time_says_so() -> None:
@@ -422,6 +447,67 @@ def test_labels_are_checked_at_every_step() -> None:
     assert_same(written.run(data), replayed.run(data))
 
 
+IMAGES = minidl.tensor(np.random.default_rng(0).standard_normal((2, 3, 4, 4)).astype(np.float32))
+WEIGHT = minidl.tensor([0.5, 1.0, 2.0, 1.5, 0.1])
+
+
+def largest_again(x: Any, y: Any) -> Any:
+    return F.max_unpool1d(*F.max_pool1d(x, 2, return_indices=True), 2)
+
+
+LOOKING: dict[str, Callable[[Any, Any], Any]] = {
+    "nll_loss": lambda x, y: F.nll_loss(F.log_softmax(x, 1), y),
+    "smoothing": lambda x, y: F.cross_entropy(x, y, label_smoothing=0.1),
+    "weight": lambda x, y: F.cross_entropy(x, y, weight=WEIGHT),
+    "ignoring": lambda x, y: F.cross_entropy(x, y, ignore_index=0),
+    "multi_margin_loss": F.multi_margin_loss,
+    "one_hot": lambda x, y: x * F.one_hot(y, 5),
+    "embedding": lambda x, y: F.embedding(y, x),
+    "gather": lambda x, y: x.gather(1, y[:, None]),
+    "index_select": lambda x, y: x.index_select(1, y),
+    "scatter_add": lambda x, y: x.scatter_add(1, y[:, None], x),
+    "max_unpool": largest_again,
+}
+
+
+@pytest.mark.parametrize("look", LOOKING.values(), ids=LOOKING)
+def test_whole_numbers_are_checked_in_every_replay(look: Any) -> None:
+    step = minidl.compile(lambda x, y: look(x * 1, y * 1))
+    data = [(x[:, :5].contiguous(), y) for x, y in batches(6)]
+    for x, y in data:
+        assert_same([step(x, y).array], [look(x, y).array])
+    assert programs(step) == 1 and not step.refused
+    if look is largest_again:  # its places are the step's own
+        return
+    with pytest.raises((IndexError, RuntimeError), match=r" to 4|to 7"):
+        step(x, y + 9)
+    assert_same([step(x, y).array], [look(x, y).array])
+
+
+def test_labels_to_ignore_may_come_and_go() -> None:
+    written, replayed = Training(False), Training(True)
+    data = [*batches(12)]
+    for i in (0, 1, 2, 7, 8, 10):
+        data[i][1][i % 3] = -100
+    assert_same(written.run(data), replayed.run(data))
+    assert programs(replayed.step) == 2 and not replayed.step.refused
+
+
+@pytest.mark.parametrize("look", [
+    nn.AdaptiveMaxPool2d(3), nn.LPPool2d(2, 2), nn.AvgPool2d(2, padding=1, count_include_pad=False),
+    nn.Upsample(scale_factor=1), nn.Upsample(scale_factor=2), nn.Upsample(scale_factor=1.5),
+    nn.Upsample(scale_factor=2, mode="bilinear"), nn.AdaptiveAvgPool2d(3),
+], ids=str)  # fmt: skip
+def test_tables_are_made_once_and_hold_no_stand_ins(look: nn.Module) -> None:
+    for cached in (pooling._counts, adaptive._places, vision._nearest, vision._interpolating, vision.averaging):
+        cached.cache_clear()
+    step = minidl.compile(lambda x: look(IMAGES * x))
+    for i in range(4):
+        assert_same([step(minidl.tensor(i - 2.0)).array], [look(IMAGES * (i - 2.0)).array])
+    assert programs(step) == 1 and not step.refused
+    assert not [x for x in gc.get_objects() if type(x) is Traced]
+
+
 # -- what is refused: it runs as it is written, and a warning says why ------------------------------------------------
 
 w = minidl.ones(3, requires_grad=True)
@@ -445,6 +531,52 @@ def looks_with_numpy(x: Any) -> Any:
     return x * float(np.median(x.numpy()))
 
 
+def looks_at_one_entry(x: Any) -> Any:
+    outside.append((x + 1).numpy()[0])
+    return x * 2
+
+
+def copies_with_numpy(x: Any) -> Any:
+    outside.append(np.asarray((x + 1).detach()))
+    outside.append(np.array(x))
+    return x * 2
+
+
+def computes_with_an_array(x: Any) -> Any:
+    return minidl.tensor(x.array * 2)
+
+
+def makes_a_list(x: Any) -> Any:
+    outside.append((x + 1).tolist())
+    return x * 2
+
+
+def keeps_what_it_returns(x: Any) -> Any:
+    outside.append(loss := (x * x).mean())
+    return loss, x * 2
+
+
+def computes_with_the_norm(x: Any) -> Any:
+    w.grad = x * 1
+    return nn.utils.clip_grad_norm_([w], 1.0) * 2
+
+
+def keeps_the_norm(x: Any) -> Any:
+    w.grad = x * 1
+    outside.append(nn.utils.clip_grad_norm_([w], 1.0))
+    return x * 2
+
+
+def keeps_the_norm_that_it_returns(x: Any) -> Any:
+    w.grad = x * 1
+    outside.append(norm := nn.utils.clip_grad_norm_([w], 1.0))
+    return norm
+
+
+def counts_the_classes(x: Any) -> Any:
+    return F.one_hot((x > 0).long()) * 1.0
+
+
 def keeps_a_tensor(x: Any) -> Any:
     outside.append(x + 1)
     return x * 2
@@ -464,10 +596,6 @@ def multiplies_by_a_counter(x: Any) -> Any:
 def takes_another_tensor(x: Any) -> Any:
     outside.append(minidl.ones(3) * len(outside))
     return x + outside.pop()
-
-
-def draws_elsewhere(x: Any) -> Any:
-    return x + minidl.tensor(np.random.default_rng(len(outside)).standard_normal(3).astype(np.float32))
 
 
 def draws_globally(x: Any) -> Any:
@@ -492,8 +620,14 @@ def returns_an_array(x: Any) -> Any:
     return x.array.mean()
 
 
+@op
+def leaking(xp: Any, x: Any) -> Any:
+    outside.append(out := x + 1)
+    return out
+
+
 def keeps_an_array(x: Any) -> Any:
-    outside.append(x.array + 1)
+    leaking(x)
     return x * 2
 
 
@@ -504,15 +638,19 @@ def looks_into_the_stream(x: Any) -> Any:
 
 REFUSED = {
     reads_a_number: "reads a number", takes_an_item: "reads a number", picks_by_mask: "mask",
-    looks_with_numpy: "numpy.median", keeps_a_tensor: "keeps a tensor", counts: "variable count",
+    looks_with_numpy: "takes an array", looks_at_one_entry: "takes an array", copies_with_numpy: "takes an array",
+    computes_with_an_array: "takes an array", makes_a_list: "reads a number", keeps_what_it_returns: "keeps a tensor",
+    computes_with_the_norm: "as it is, and compute", keeps_the_norm: "keeps a tensor",
+    keeps_the_norm_that_it_returns: "keeps a tensor", counts_the_classes: "one_hot() reads a number",
+    keeps_a_tensor: "keeps a tensor", counts: "variable count",
     multiplies_by_a_counter: "another number", draws_globally: "other tensors",
     changes_its_argument: "changes its argument", returns_a_graph: "its graph", seeds: "seeds",
-    returns_an_array: "returns an array", keeps_an_array: "keeps an array", looks_into_the_stream: "stream",
+    returns_an_array: "takes an array", keeps_an_array: "keeps an array", looks_into_the_stream: "stream",
 }  # fmt: skip
 
 
-def _array(result: Any) -> np.ndarray:
-    return result.array if isinstance(result, minidl.Tensor) else result
+def _arrays(result: Any) -> list[np.ndarray]:
+    return [x.array if isinstance(x, minidl.Tensor) else x for x in (result if type(result) is tuple else [result])]
 
 
 @pytest.mark.parametrize("written", REFUSED, ids=lambda step: step.__name__)
@@ -522,10 +660,14 @@ def test_what_cannot_be_replayed_runs_as_it_is_written(written: Any) -> None:
     random = np.random.get_state()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        results = [_array(step(minidl.tensor([1.0, -2.0, i - 8.0]))) for i in range(24)]
+        results = [_arrays(step(minidl.tensor([1.0, -2.0, i - 8.0]))) for i in range(24)]
+    kept = outside[:]
     outside.clear()
     np.random.set_state(random)
-    assert_same(results, [_array(written(minidl.tensor([1.0, -2.0, i - 8.0]))) for i in range(24)])
+    expected = [_arrays(written(minidl.tensor([1.0, -2.0, i - 8.0]))) for i in range(24)]
+    assert_same([x for given in results for x in given], [x for given in expected for x in given])
+    if written is not keeps_an_array:  # an op of the user's own is given the stand-ins
+        assert list(map(type, kept)) == list(map(type, outside))
     outside.clear()
     (warning,) = caught
     assert f"{written.__name__} runs as it is written" in str(warning.message)
@@ -562,6 +704,35 @@ def test_hooks_are_refused() -> None:
         replayed.run(batches(6))
     assert len(seen) == 6
     handle.remove()
+
+
+def test_the_warning_says_what_to_do_about_an_argument() -> None:
+    class Trainer:
+        def step(self, x: Any) -> Any:
+            return x * 2
+
+    trainer, x = Trainer(), minidl.ones(2)
+    with pytest.warns(UserWarning, match=r"of type Trainer: .*minidl\.compile\(trainer\.step\)"):
+        minidl.compile(Trainer.step)(trainer, x)
+    with pytest.warns(UserWarning, match="of type ndarray: make it a tensor"):
+        minidl.compile(lambda x: minidl.tensor(x) * 2)(np.ones(2))
+    step = minidl.compile(trainer.step)
+    assert [step(x).tolist() for _ in range(3)] == [[2.0, 2.0]] * 3 and programs(step) == 1
+
+
+def test_the_words_of_pytorch() -> None:
+    @minidl.compile(fullgraph=True, dynamic=False, backend="eager", mode="reduce-overhead", options={})
+    def double(x: Any) -> Any:
+        return x * 2
+
+    assert [double(minidl.tensor(float(i))).item() for i in range(4)] == [0.0, 2.0, 4.0, 6.0]
+    assert programs(double) == 1 and "compile of double" in repr(double)
+    model = perceptron()
+    assert minidl.compile(model=model, disable=True) is model
+    assert minidl.compile(disable=True)(model) is model
+    assert repr(minidl.compile(model)) == "<minidl.compile of Sequential>"
+    with pytest.raises(TypeError, match="a function or a module, got Tensor"):
+        minidl.compile(minidl.ones(2))
 
 
 def test_too_many_forms_of_arguments() -> None:

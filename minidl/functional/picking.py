@@ -11,6 +11,7 @@ from typing import Any
 from minidl.autograd import Tensor
 from minidl.autograd.tensor import describe
 from minidl.backend import array_module
+from minidl.functional import bounds
 from minidl.functional.along import IndexOrRuntimeError, along
 from minidl.functional.shapes import unbind
 from minidl.ops import elementwise, indexing
@@ -46,9 +47,10 @@ def select(input: Tensor, dim: int, index: Any) -> Tensor:
 
 def _check(name: str, index: Tensor, low: int, size: int) -> None:
     """Raise unless the index holds whole numbers from `low` to `size - 1`: a GPU would not complain."""
-    if index.dtype.kind != "i" or (index.numel() and (index.array.min() < low or index.array.max() >= size)):
-        given = f"{index.array.min()} to {index.array.max()}" if index.dtype.kind == "i" else index.dtype
-        raise IndexOrRuntimeError(f"{name}: expected an index of whole numbers from {low} to {size - 1}, got {given}")
+    what = f"{name}: expected an index of whole numbers"
+    if index.dtype.kind != "i":
+        raise IndexOrRuntimeError(f"{what} from {low} to {size - 1}, got {index.dtype}")
+    bounds.check(index.array, low, size, IndexOrRuntimeError, what)
 
 
 # -- whole lines ---------------------------------------------------------------------------------------------------
@@ -242,8 +244,10 @@ def one_hot(index: Tensor, num_classes: int = -1) -> Tensor:
     """
     if index.dtype.kind not in "iu":
         raise RuntimeError(f"one_hot: expected whole numbers, got {index.dtype}")
-    low, high = (int(index.array.min()), int(index.array.max())) if index.numel() else (0, -1)
-    classes = high + 1 if num_classes == -1 else num_classes
-    if low < 0 or high >= classes or not classes:
-        raise RuntimeError(f"one_hot: expected numbers from 0 to {classes - 1}, got {low if low < 0 else high}")
+    classes = num_classes
+    if classes == -1:
+        classes = int(index.array.max()) + 1 if index.numel() else 0
+    if classes <= 0:
+        raise RuntimeError(f"one_hot: expected at least one class, got {classes}")
+    bounds.check(index.array, 0, classes, RuntimeError, "one_hot: expected numbers")
     return one_hot_float(index, classes=classes, dtype="int64")

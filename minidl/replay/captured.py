@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 from weakref import ref
 
 import numpy as np
@@ -18,8 +18,8 @@ import numpy as np
 from minidl import backend, kernels
 from minidl.autograd import Tensor, engine
 from minidl.backend import Array
-from minidl.replay.notes import Call, Line, Notes, Replacement, raw, root, steps, users_line
-from minidl.replay.program import Condition, Program
+from minidl.replay.notes import Call, Line, Notes, Replacement, differing, raw, reader, root, steps, users_line
+from minidl.replay.program import Condition, Program, Seen
 
 # What waits for the GPU: methods that give Python numbers, and functions whose results have a shape that only it knows.
 _READING = ("get", "item", "tolist", "__float__", "__int__", "__bool__", "__complex__", "__index__")
@@ -30,10 +30,7 @@ draw = kernels.seed
 
 
 class Listener(Notes):
-    """One run of a step on a GPU, being noted: its ops, and what enters it from the host.
-
-    Not noted is what is done to an array, such as `tensor.array`, without an op.
-    """
+    """One run of a step on a GPU, being noted: its ops, and what enters it from the host."""
 
     def __init__(self, xp: Any) -> None:
         super().__init__()
@@ -43,7 +40,6 @@ class Listener(Notes):
         self.places = itertools.count()  # of the tensors that are made
         self.inputs: set[int] = set()  # the memory of the arguments
         self.constants: list[Array] = []  # what was copied to the GPU, in order
-        self.answers: list[Any] = []  # of the calls that replays make as they are
         self.read: list[Array] = []  # arrays that ops were given and that are no tensors
 
     def replacements(self) -> Iterator[Replacement]:
@@ -79,8 +75,8 @@ class Listener(Notes):
         return array
 
     def born(self, x: Tensor) -> None:  # not held, for then its memory would never be used again
-        key = id(x)
-        self.tensors[key] = next(self.places), ref(x, lambda _: self.tensors.pop(key, None))
+        key, tensors = id(x), self.tensors  # and without self in the function below, which would hold it
+        tensors[key] = next(self.places), ref(x, lambda _: tensors.pop(key, None))
 
     def entered(self, grad: Tensor) -> Tensor:
         with self.unheard():
@@ -120,16 +116,15 @@ class Listener(Notes):
     def signature(self, result: Any) -> list[Line]:
         return [*self.lines, self.last_line(result)]
 
+    def remembered(self) -> Any:
+        return Noted(self.xp, self.constants, [answer for _, answer in self.answers], self.alive)
+
     def known_tensor(self, x: Tensor) -> Any:
         return self.tensors[id(x)][0], layout(raw(x))
 
     def known_array(self, array: Array) -> Any:
         self.read.append(array)
         return layout(array), hash(array.tobytes()) if isinstance(array, np.ndarray) else None
-
-    def called(self, function: Any, inputs: Any, words: Any) -> Any:
-        self.answers.append(super().called(function, inputs, words))
-        return self.answers[-1]
 
     # -- what the engine shows
 
@@ -159,7 +154,7 @@ class Listener(Notes):
     def constant(self, make: Callable[[], Array]) -> Array:
         """What is copied to the GPU; replays copy it from there."""
         array = make()
-        self.constants.append(array.copy())
+        self.constants.append(array.copy(order="K"))
         return array
 
     def _placing(self, create: Any) -> Any:
@@ -183,7 +178,7 @@ class Listener(Notes):
 
     def _waiting(self, function: Any) -> Any:
         def waiting(*inputs: Any, **words: Any) -> Any:
-            self.refuse("Python reads a number from a tensor")
+            self.refuse(f"{reader()} reads a number from a tensor")
             return function(*inputs, **words)
 
         return waiting
@@ -197,6 +192,15 @@ class Listener(Notes):
         return picking
 
 
+class Noted(NamedTuple):
+    """What a capture needs of the run before it; `alive` are the things that its lines know by their ids."""
+
+    xp: Any
+    constants: list[Array]
+    answers: list[Any]
+    alive: list[Any]
+
+
 def layout(array: Array) -> Any:
     return array.shape, array.dtype.str, steps(array)
 
@@ -205,7 +209,9 @@ class Segment:
     """What the GPU does between two calls that replays make as they are: a graph, and the seeds that it reads."""
 
     def __init__(self, xp: Any) -> None:
-        self.xp, self.graph, self.count = xp, None, 0
+        self.xp = xp
+        self.graph: Any = None
+        self.count = 0
         self.blocks: list[Array] = []
 
     def seed(self) -> Array:
@@ -220,7 +226,7 @@ class Segment:
         for block in self.blocks:
             kernels.put_seeds(self.xp, block, [kernels.seed() for _ in range(min(left, kernels.SEEDS))])
             left -= kernels.SEEDS
-        self.graph.launch()  # type: ignore[attr-defined]
+        self.graph.launch()
 
 
 @cache
@@ -229,17 +235,25 @@ def _stream(xp: Any, device: int) -> Any:
     return xp.cuda.Stream(non_blocking=True)
 
 
+class Stopped(BaseException):
+    """A capture cannot become a program: no `except Exception` of the step goes on with what nobody computed."""
+
+
 class Capture(Listener):
     """One run of a step of which the GPU computes nothing: what it is asked for is collected in graphs.
 
     Calls such as optimizer.step() are left out, and answer what they answered in the run that was `noted`.
     They end a segment: a replay launches its graph, makes the call, and goes on with the next.  All that the graphs
     write to lies in a pool of their own, where memory that one array leaves is free for the next, and for no others.
-    A run that fails leaves no trace: no array was written to, and `restore` puts back what is in .grad.
+    It stops where it does anything that the run before did not: no array was written to, `restore` puts back what is in
+    .grad, and `made` tells which tensors, that nobody computed, are still there.  What Python did is done.
     """
 
-    def __init__(self, noted: Listener) -> None:
+    def __init__(self, noted: Noted, expected: list[Line]) -> None:
         super().__init__(xp := noted.xp)
+        self.expected = expected[:-1]  # the last line is what is returned
+        self.differs: str | None = None
+        self.made: list[tuple[ref[Tensor], str]] = []  # with the lines of the program
         self.private = _stream(xp, xp.cuda.runtime.getDevice())
         # Its blocks come from CuPy's pool, so that a full memory raises an error: a pool on its own would give free
         # blocks back first, which are free for new arrays, but not for graphs.
@@ -247,7 +261,9 @@ class Capture(Listener):
         self.pool = xp.cuda.MemoryPool(self.usual)
         self.constants, self.old_constants = noted.constants, iter(noted.constants)
         self.old_answers = iter(noted.answers)
-        self.inside, self.segment, self.used = ExitStack(), Segment(xp), False
+        self.inside = ExitStack()
+        self.segment = Segment(xp)
+        self.used = False  # whether anything was asked for in this segment
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -276,6 +292,21 @@ class Capture(Listener):
         for x, grad in self.before.values():
             x.grad = grad
 
+    # -- where it ends
+
+    def line(self, name: str, *values: Any) -> None:
+        super().line(name, *values)
+        if self.listening():
+            n = len(self.lines)
+            self.differs = self.differs or differing(self.expected[n - 1 : n], self.lines[-1:])
+            if self.differs:
+                raise Stopped(self.differs)
+
+    def refuse(self, why: str) -> None:
+        super().refuse(why)
+        if self.listening():
+            raise Stopped(self.refused)
+
     # -- what is different where nothing is computed
 
     def shown(self, x: Tensor, array: Array) -> Any:
@@ -285,6 +316,8 @@ class Capture(Listener):
     def born(self, x: Tensor) -> None:
         self.used = True
         super().born(x)
+        if self.listening():
+            self.made.append((ref(x), users_line()))
 
     def lasting(self, create: Callable[[], Array]) -> Array:
         """Memory that is written to before the graphs are launched, and so is none that they use for something else."""
@@ -294,9 +327,6 @@ class Capture(Listener):
     def like(self, array: Array) -> Array:
         return self.lasting(lambda: self.xp.empty_like(array))
 
-    def stream(self, generator: backend.Generator) -> Any:
-        raise RuntimeError("it draws random numbers on the host")
-
     def seed(self) -> Any:
         if not self.listening():
             return draw()
@@ -305,19 +335,31 @@ class Capture(Listener):
 
     def constant(self, make: Callable[[], Array]) -> Array:
         before = next(self.old_constants, None)
-        return make() if before is None else before.copy()
+        return make() if before is None else before.copy(order="K")
 
     def called(self, function: Any, inputs: Any, words: Any) -> Any:
         self._end()
         self._begin()
-        return next(self.old_answers, None)
+        answer = next(self.old_answers)
+        if isinstance(answer, Tensor):
+            with self.unheard():  # a tensor of its own, since somebody may hold the old one
+                answer = Tensor(answer.array)
+            self.made.append((ref(answer), users_line()))
+        return answer
+
+    def answers_are_kept(self, returned: list[Tensor]) -> bool:
+        return self._held(returned, {id(x) for x in returned if self.answer_of(x) is None})
 
 
 class Replay(Program):
     """A step as graphs to be launched, and the calls between them."""
 
+    def __init__(self, recorder: Capture, inputs: list[Array], result: Any, seen: list[Seen]) -> None:
+        super().__init__(recorder, inputs, result, seen)
+        self.pool, self.constants, self.read = recorder.pool, recorder.constants, recorder.read  # what the graphs use
+        self.alive = recorder.alive
+
     def _prepared(self, recorder: Any, result: Any) -> tuple[Sequence[Call], Callable[[Array], Array]]:
-        self.kept = recorder.pool, recorder.alive, recorder.read, recorder.constants  # what the graphs use
         return recorder.calls, lambda array: array
 
     def _conditions(self, recorder: Notes) -> Iterator[Condition]:

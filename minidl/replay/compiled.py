@@ -6,12 +6,13 @@ third run.
 
 from __future__ import annotations
 
+import gc
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from functools import update_wrapper
-from itertools import zip_longest
+from functools import partial, update_wrapper
 from typing import Any, NamedTuple
+from weakref import ref
 
 import numpy as np
 
@@ -19,36 +20,46 @@ from minidl import nn
 from minidl.autograd import Tensor, engine
 from minidl.autograd.mode import mode
 from minidl.backend import Array, array_module, get_default_dtype
-from minidl.replay.captured import Capture, Listener, Replay
-from minidl.replay.notes import Line, Notes, raised_at, steps, tensors_in
+from minidl.replay.captured import Capture, Listener, Replay, Stopped
+from minidl.replay.notes import Line, Notes, differing, raised_at, steps, tensors_in
 from minidl.replay.program import Program
 from minidl.replay.recorder import Recorder
-from minidl.replay.take import Take, surroundings
+from minidl.replay.take import KEPT, Take, surroundings
 from minidl.replay.traced import recorders
 
 FORMS, PROGRAMS, TRIES = 64, 8, 4  # forms of arguments; programs of each; recordings until two must have been the same
 
 
-def compile(step: Callable[..., Any]) -> Callable[..., Any]:
-    """`step` as a function that is recorded in its first two calls, and from the third on replayed, with the same bits.
+def compile(
+    model: Callable[..., Any] | None = None, *, fullgraph: bool = False, dynamic: bool | None = None,
+    backend: Any = "inductor", mode: str | None = None, options: dict[str, Any] | None = None, disable: bool = False,
+) -> Any:  # fmt: skip
+    """`model`, any step, as a function that is recorded in its first two calls, and then replayed, with the same bits.
+
+    Without `model` it is a decorator, and with `disable` the step as it is; the other words, PyTorch's, change nothing.
+    TypeError for what cannot be called.
 
     A step is what is done with one batch: forward, loss, `backward()`, `optimizer.step()`, a schedule's `step()`.  Give
     it the batch as arguments, tensors on the device of the model, and let it return what you want to look at.
     Arguments of other shapes or dtypes, `train()` and `eval()`, and another attribute of a module are recorded anew.
 
     A replay repeats what was done to arrays, draws random numbers anew, and calls the optimizer, the schedule and
-    `clip_grad_norm_` as they are.  The rest of Python is not run again: do not print, count or append in a step, and
-    hand over numbers that will change as arguments, for one that is read from a list or an object is taken as constant.
-    A step that reads a number (`if loss > 1`, `loss.item()`), keeps a tensor, or meets other tensors every time runs
-    as it is written; a warning says once why, and where.  Memory for all that is computed stays reserved, and that of
-    `.grad` is written over by the next replay; a tensor that is held elsewhere keeps its numbers.
+    `clip_grad_norm_` as they are; the norm may be returned.  The rest of Python is not run again: branches, counters,
+    numbers in lists or objects and the tensors that a dictionary gave stay as they were when recorded; do not print,
+    count or append in a step.
+    Hand over what will change, and numbers as tensors: each new number is another form, of which there may be 64.
+    A step that reads a number (`if loss > 1`, `loss.item()`), takes an array out of a tensor, keeps a tensor, or meets
+    other tensors every time runs as it is written; a warning says once why, and where.  Memory for all that is computed
+    stays reserved, and that of `.grad` is written over by the next replay; a tensor that is held elsewhere keeps its
+    numbers.
 
     On a GPU the third call captures CUDA graphs: one for all that is done up to a call that is made as it is, one up to
     the next.  The host then launches graphs instead of kernels, and never waits: a replay of a perceptron's step with
     Adam asks the GPU five times (two arguments copied, the graph, the optimizer's kernel, the loss copied).  Refused
     there are also random numbers that the host draws, except for dropout, `linalg`, and whatever else CuPy or CUDA
     cannot capture, as the warning says.  That may show in the third call only, in which Python then runs the step
-    twice; but a capture computes nothing and makes none of those calls, so that nothing is done twice.
+    twice; a capture computes nothing and makes none of those calls, so that no array is changed twice, but what Python
+    counts or appends is.  RuntimeError where a step kept a tensor of such a run, which nobody computed.
 
     >>> import minidl
     >>> from minidl import nn
@@ -65,15 +76,30 @@ def compile(step: Callable[..., Any]) -> Callable[..., Any]:
     >>> losses[4] < losses[0]
     True
     """
-    return Compiled(step)
+    if model is None:
+        return partial(compile, disable=disable)
+    if not callable(model):
+        raise TypeError(f"compile: expected a function or a module, got {type(model).__name__}")
+    return model if disable else Compiled(model)
 
 
 class Draft(NamedTuple):
-    """A run, and whether the one before it was the same; `kept` is what must stay alive: on a GPU, its recorder."""
+    """A run, and whether the one before it was the same; `kept` is what its recorder remembers."""
 
     lines: list[Line]
     kept: Any
     agreed: bool
+
+
+class Attempt(NamedTuple):
+    """What came of a capture: a program, or why there is none; and how the run differed, for it may be made again.
+
+    There are a program and a reason if the step kept a tensor: running it once gives that tensor its numbers.
+    """
+
+    program: Program | None
+    why: str | None
+    differed: str | None
 
 
 class Compiled:
@@ -99,13 +125,14 @@ class Compiled:
                     copyto = program.copyto
                     for buffer, array in zip(program.inputs, given, strict=True):
                         copyto(buffer, array)
-                    if program.checks and not program.fits():
-                        break  # the step itself knows what to do with such labels
-                    return program()
-            else:
-                if key not in self.refused:
-                    return self._recorded(key, inputs, words)
+                    if not program.checks or program.fits():
+                        return program()
+            if key not in self.refused:
+                return self._recorded(key, inputs, words)
         return self.step(*inputs, **words)
+
+    def __repr__(self) -> str:
+        return f"<minidl.compile of {self._name()}>"
 
     def __getattr__(self, name: str) -> Any:  # of a model, say
         if name.startswith("__"):
@@ -130,18 +157,18 @@ class Compiled:
             self._refuse(key, hopeless)
             return self.step(*inputs, **words)
         (xp,), draft = self._modules(inputs, words), self.drafts.get(key)
+        differed = None
         if draft is not None and draft.agreed:
-            program, why = self._captured(draft, inputs, words)
-            if program is not None:
-                self._keep(key, program)
-                return program()
-            if why is not None:
-                result = self.step(*inputs, **words)
-                self._refuse(key, why)
+            program, why, differed = self._captured(key, draft, inputs, words)
+            if differed is None:
+                result = program.run() if program is not None else self.step(*inputs, **words)
+                if why is not None:
+                    self._refuse(key, why)
                 return result
         take = Take(self.step, Recorder() if xp is np else Listener(xp), inputs, words)
-        why = take.why or self._difference(key, take)
+        why = take.why or self._difference(key, take) or differed
         if why is not None:
+            self.tries[key] = self.tries.get(key, 0) + 1
             if take.why or self.tries[key] >= TRIES:
                 self._refuse(key, why)
         elif xp is np:
@@ -154,28 +181,39 @@ class Compiled:
         before = self.drafts.get(key)
         difference = differing(before.lines, take.lines) if before else "there is no other recording"
         if take.kept_array:  # a table that is made once and then kept is not kept again
-            difference = "it keeps an array that it makes"
-        kept = take.recorder if isinstance(take.recorder, Listener) else take.recorder.alive
-        self.drafts[key] = Draft(take.lines, kept, difference is None)
-        self.tries[key] = self.tries.get(key, 0) + (difference is not None)
+            difference = "it keeps an array that it makes: make it before the first step"
+        self.drafts[key] = Draft(take.lines, take.recorder.remembered(), difference is None)
         return difference
 
     def _keep(self, key: Any, program: Program) -> None:
         self.programs.setdefault(key, []).append(program)
         del self.drafts[key], self.tries[key]
 
-    def _captured(self, draft: Draft, inputs: Any, words: Any) -> tuple[Program | None, str | None]:
-        """A program for the GPU, or why there can be none; neither if this run was not that of the draft."""
-        recorder = Capture(draft.kept)
+    def _captured(self, key: Any, draft: Draft, inputs: Any, words: Any) -> Attempt:
+        """What came of a capture: it makes a program, which is kept, gives a reason, or differs from the draft."""
+        recorder, take = Capture(draft.kept, draft.lines), None
         try:
             take = Take(self.step, recorder, inputs, words)
-            if take.why or differing(draft.lines, take.lines):
-                return None, take.why
-            return Replay(recorder, take.buffers, take.result, take.around), None
-        except Exception as error:  # of CuPy or CUDA; or of the step itself, which raises it once more when it runs
-            return None, recorder.refused or f"{' '.join(str(error).split())} ({raised_at(error)})"
+            recorder.differs = recorder.differs or differing(draft.lines, take.lines)
+            why = recorder.differs or take.why
+            if why is None or (why == KEPT and not recorder.answers_are_kept([*tensors_in(take.result)])):
+                program = Replay(recorder, take.buffers, take.result, take.around)
+                if why is None:
+                    self._keep(key, program)
+                return Attempt(program, why, None)
+        except (Exception, Stopped) as error:  # of CuPy or CUDA; or of the step itself, which raises it once more
+            said = f"{' '.join(str(error).split())} ({raised_at(error)})"
+            why = recorder.differs or recorder.refused or said
         finally:
             recorder.restore()
+        made, differs = recorder.made, recorder.differs
+        del recorder, take  # which hold tensors, too
+        if lost := _still_there(made):
+            self._give_up(key)
+            raise RuntimeError(f"minidl.compile: {self._name()} kept a tensor {lost} that has no numbers: nothing is "
+                               f"computed in the call that a GPU captures, and that was given up: {why}.  Begin to "
+                               "keep it in the first call, or let the step return it")  # fmt: skip
+        return Attempt(None, why, differs)
 
     def _modules(self, inputs: Any, words: Any) -> list[Any]:
         """NumPy or CuPy: where the arguments are, and the modules that the step names; without any, its tensors."""
@@ -194,30 +232,36 @@ class Compiled:
     def _hopeless(self, key: Any, inputs: Any, words: Any) -> str | None:
         """Why another recording would not help."""
         if key not in self.tries and key not in self.programs and len({**self.tries, **self.programs}) >= FORMS:
-            return f"its arguments have had {FORMS} different forms"
+            return f"its arguments have had {FORMS} different forms: hand over as tensors the numbers that change"
         if len(programs := self.programs.get(key, [])) >= PROGRAMS:
-            return f"{programs[-1].failing()}, again and again"
-        if not all(_comparable(x) for x in _others((inputs, words))):
-            return "an argument is no tensor, number, string or function, nor a tuple, list or dictionary of these"
+            return f"{programs[-1].failing()}, again and again: hand over as an argument what changes"
+        for x in _others((inputs, words)):
+            if not _comparable(x):
+                return _strange(x)
         if len(self._modules(inputs, words)) > 1:
-            return "its arguments, or the modules that it names, are on different devices"
+            return "its arguments, or the modules that it names, are on different devices: move them to one with .to()"
         for x in tensors_in((inputs, words)):
             if x.tracked:
-                return f"an argument of shape {x.shape} requires a gradient"
+                return f"an argument of shape {x.shape} requires a gradient: hand over its detach()"
             if steps(x.array.copy(order="K")) != steps(x.array):
                 return f"the memory of an argument of shape {x.shape} has gaps, which .contiguous() would close"
         return None
 
     def _refuse(self, key: Any, why: str) -> None:
+        self._give_up(key)
+        if why not in self.said:
+            self.said.add(why)
+            message = f"minidl.compile: {self._name()} runs as it is written and is not replayed: {why}"
+            warnings.warn(message, UserWarning, stacklevel=4)
+
+    def _give_up(self, key: Any) -> None:
         if len(self.refused) < FORMS:
             self.refused.add(key)
         for kept in (self.programs, self.drafts, self.tries):
             kept.pop(key, None)
-        if why not in self.said:
-            self.said.add(why)
-            name = getattr(self.step, "__name__", type(self.step).__name__)
-            message = f"minidl.compile: {name} runs as it is written and is not replayed: {why}"
-            warnings.warn(message, UserWarning, stacklevel=4)
+
+    def _name(self) -> str:
+        return getattr(self.step, "__name__", type(self.step).__name__)
 
 
 # -- arguments and results ---------------------------------------------------------------------------------------
@@ -241,6 +285,19 @@ def _comparable(value: Any) -> bool:
     return value is None or isinstance(value, (int, float, str)) or (callable(value) and not isinstance(value, Tensor))
 
 
+def _strange(value: Any) -> str:
+    """What to do about an argument that cannot be compared with that of the next call."""
+    kind = type(value)
+    if isinstance(value, np.ndarray):
+        advice = "make it a tensor"
+    elif hasattr(value, "__dict__"):
+        advice = ("if it is the self of a method, compile that of the object, as in minidl.compile(trainer.step); "
+                  "else hand over the tensors that it holds")  # fmt: skip
+    else:
+        advice = "hand over tensors, numbers, strings, functions, or tuples, lists and dictionaries of these"
+    return f"an argument is of type {kind.__name__}: {advice}"
+
+
 def _others(value: Any) -> Iterator[Any]:
     """What is no tensor, in nested tuples, lists and dictionaries."""
     if type(value) in (tuple, list, dict):
@@ -250,13 +307,8 @@ def _others(value: Any) -> Iterator[Any]:
         yield value
 
 
-# -- the same every time? ----------------------------------------------------------------------------------------------
-
-
-def differing(before: list[Line], now: list[Line]) -> str | None:
-    """What is not the same in two recordings."""
-    for old, new in zip_longest(before, now):
-        if old is None or new is None or old[0] != new[0]:
-            line = (new or old)[1]
-            return f"another number, or other tensors, came in at two steps ({line}): hand them over as arguments"
-    return None
+def _still_there(made: list[tuple[ref[Tensor], str]]) -> str | None:
+    """The first of these tensors that somebody holds."""
+    if any(x() is not None for x, _ in made):
+        gc.collect()
+    return next((f"of shape {found.shape} ({line})" for x, line in made if (found := x()) is not None), None)

@@ -5,6 +5,7 @@ Other threads see no difference: whatever stands here hands their calls on.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -14,10 +15,12 @@ from minidl import backend, nn, optim
 from minidl.autograd import Tensor
 from minidl.nn.utils import gradients
 from minidl.optim.schedule import LRScheduler
-from minidl.replay.notes import LOCK, Notes, Replacement
+from minidl.replay.notes import LOCK, Notes, Replacement, inside
 from minidl.replay.recorder import plain
 from minidl.replay.traced import recorders
 
+_TAKING = ("numpy", "__array__", "__dlpack__", "__reduce__")  # what hands out the array of a tensor
+_TAKEN = "it takes an array out of a tensor: return the tensor, and look at it after the step"
 _ARRAY, _GRAD = vars(Tensor)["array"], vars(Tensor)["grad"]  # the slots
 
 
@@ -52,6 +55,8 @@ def _put(undo: ExitStack, owner: Any, name: Any, value: Any) -> None:
 def _replacements(recorder: Notes, scope: dict[str, Any]) -> Iterator[Replacement]:
     yield Tensor, "array", _array_property(recorder)
     yield Tensor, "grad", _grad_property(recorder)
+    for name in _TAKING:
+        yield Tensor, name, _taking(recorder, vars(Tensor)[name])
     yield Tensor, "mark_changed", _marking(recorder, Tensor.mark_changed)
     yield backend.Generator, "numpy", _stream_property(recorder)
     yield nn.Module, "__call__", _calling(recorder, nn.Module.__call__)
@@ -77,7 +82,16 @@ def _below(kind: Any) -> Iterator[Any]:
 def _array_property(recorder: Notes) -> property:
     def get(x: Tensor) -> Any:
         array = _ARRAY.__get__(x)
-        return recorder.shown(x, array) if recorder.listening() else array
+        if not recorder.listening():
+            return array
+        if not inside(sys._getframe(1)):
+            recorder.refuse(_TAKEN)
+        elif recorder.answer_of(x) is not None:
+            recorder.refuse("it computes with what a call such as clip_grad_norm_ returned: return that as it is, and "
+                            "compute with it after the step")  # fmt: skip
+        else:
+            return recorder.shown(x, array)
+        return array
 
     def put(x: Tensor, array: Any) -> None:
         if recorder.listening() and id(x) not in recorder.tensors:
@@ -109,6 +123,17 @@ def _grad_property(recorder: Notes) -> property:
         _GRAD.__set__(x, grad)
 
     return property(get, put)
+
+
+def _taking(recorder: Notes, take: Any) -> Any:
+    def taking(x: Tensor, *inputs: Any, **words: Any) -> Any:
+        if not recorder.listening():
+            return take(x, *inputs, **words)
+        recorder.refuse(_TAKEN)
+        with recorder.unheard():
+            return take(x, *inputs, **words)
+
+    return taking
 
 
 def _has(slot: Any, x: Tensor) -> bool:

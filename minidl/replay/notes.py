@@ -10,8 +10,10 @@ import os
 import sys
 import threading
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from itertools import zip_longest
 from pathlib import Path
 from traceback import walk_tb
 from typing import Any, NamedTuple
@@ -25,6 +27,8 @@ from minidl.backend import Array
 
 LOCK = threading.RLock()  # one recording at a time: it changes what Tensor.array is
 _PACKAGES = [str(Path(module.__file__ or "").parent) + os.sep for module in (np, backend)]
+
+_PUBLIC = ("minidl.functional.", "minidl.nn.", "minidl.linalg", "minidl.optim.")  # whose functions have known names
 
 raw = vars(Tensor)["array"].__get__  # the array itself, while Tensor.array may hand out another
 Line = tuple[Any, str]  # what two runs of the same step have in common, and the line of the program that did it
@@ -66,7 +70,8 @@ class Notes(ABC):
         self.graded: dict[int, Tensor] = {}  # tensors whose .grad was set
         self.before: dict[int, tuple[Tensor, Tensor | None]] = {}  # what was there, of all whose .grad is another now
         self.modules: dict[int, nn.Module] = {}  # those that were called
-        self.checks: dict[int, tuple[Array, int]] = {}  # labels, and the number of classes
+        self.checks: dict[int, tuple[Array, int, bool]] = {}  # labels, the number of classes, whether they were such
+        self.answers: list[tuple[Call, Any]] = []  # calls that replays make as they are, and what they returned
         self.alive: list[Any] = []  # things from outside, which are known by their ids
 
     # -- what the device adds
@@ -140,11 +145,17 @@ class Notes(ABC):
         if any(callable(x) or isinstance(x, Tensor) for x in (*inputs[1:], *words.values())):
             self.refuse(f"{function.__qualname__} is given a function or a tensor")
         self.note("outside", function, inputs, words, None)
-        return self.called(function, inputs, words)
+        call = self.calls[-1]
+        self.answers.append((call, self.called(function, inputs, words)))
+        return self.answers[-1][1]
 
     def called(self, function: Any, inputs: Any, words: Any) -> Any:
         with self.unheard():
             return function(*inputs, **words)
+
+    def answer_of(self, x: Tensor) -> int | None:
+        """Which of the answers x is, such as the norm from clip_grad_norm_."""
+        return next((i for i, (_, answer) in enumerate(self.answers) if answer is x), None)
 
     def without_stand_ins(self, result: Any) -> Any:
         """What the step returned."""
@@ -160,10 +171,16 @@ class Notes(ABC):
         pattern = [(id(x), grad is None) for x, grad in self.entering.values()]
         return [self.known(result), pattern], "what is there before and after the step"
 
+    def remembered(self) -> Any:
+        """What must stay alive until the next run is compared with this one."""
+        return self.alive
+
     def known(self, value: Any) -> Any:
         """What two runs of the same step have in common; things from outside are known by their ids."""
         if isinstance(value, Tensor) and id(value) in self.tensors:
             return self.known_tensor(value)
+        if isinstance(value, Tensor) and (place := self.answer_of(value)) is not None:
+            return "answer", place
         if isinstance(value, tuple(backend.modules)):
             return self.known_array(value)
         if isinstance(value, (tuple, list)):
@@ -183,22 +200,44 @@ class Notes(ABC):
     def known_array(self, array: Array) -> Any:
         """The same of an array."""
 
-    def still_there(self, result: Any) -> tuple[bool, bool]:
+    def still_there(self, returned: list[Tensor]) -> tuple[bool, bool]:
         """Whether somebody keeps a tensor or an array that was made in the step, and would never see it change."""
-        expected = {id(x) for x in [*tensors_in(result), *self.gradients()]}
+        gradients = {id(x) for x in self.gradients()}
+        expected = gradients | {id(x) for x in returned}
         made = self.forgotten()
 
         def alive(references: Iterable[ref[Any]]) -> bool:
             return any(id(x) not in expected for reference in references if (x := reference()) is not None)
 
-        if any(map(alive, made)):
+        def anything() -> tuple[bool, bool]:
+            tensors, arrays = map(alive, made)
+            return tensors or self._held(returned, gradients), arrays
+
+        if any(anything()):
             gc.collect()
-        tensors, arrays = map(alive, made)
-        return tensors, arrays
+        return anything()
+
+    def _held(self, returned: list[Tensor], gradients: set[int]) -> bool:
+        """Whether more than the result, this list and the answers hold what was returned, or an answer."""
+        answers = [x for _, x in self.answers if isinstance(x, Tensor)]
+        new = {id(x): x for x in [*returned, *answers] if id(x) not in gradients | self.leaves.keys()}
+        known = Counter(map(id, [*returned, *returned, *answers, *answers, *new.values()]))
+        one = object()
+        usual = sys.getrefcount(one)
+        return any(sys.getrefcount(x) > usual + known[id(x)] for x in new.values())
 
     @abstractmethod
     def forgotten(self) -> tuple[list[ref[Any]], list[ref[Any]]]:
         """References to the tensors and the arrays that were made, which are not held here any more."""
+
+
+def differing(before: list[Line], now: list[Line]) -> str | None:
+    """What is not the same in two recordings."""
+    for old, new in zip_longest(before, now):
+        if old is None or new is None or old[0] != new[0]:
+            line = (new or old)[1]
+            return f"another number, or other tensors, came in at two steps ({line}): hand them over as arguments"
+    return None
 
 
 # -- arrays and tensors ------------------------------------------------------------------------------------------------
@@ -236,17 +275,28 @@ def tensors_in(value: Any) -> Iterator[Tensor]:
 def users_line(frame: Any = None) -> str:
     """The line of the program that is being run, outside of minidl and the arrays' own package."""
     frame = frame or sys._getframe(1)
-    while frame.f_back is not None and _inside(frame):
+    while frame.f_back is not None and inside(frame):
         frame = frame.f_back
     return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+
+
+def reader() -> str:
+    """Who is about to read a number: the function of minidl that a line of the program has called, or Python."""
+    frame, who = sys._getframe(1), "Python"
+    while frame.f_back is not None and inside(frame):
+        name, module = frame.f_code.co_name, frame.f_globals.get("__name__", "")
+        if not name.startswith(("_", "<")) and name not in ("forward", "called") and module.startswith(_PUBLIC):
+            who = f"minidl's {name}()"
+        frame = frame.f_back
+    return who
 
 
 def raised_at(error: BaseException) -> str:
     """The line of the program that was being run when an error was raised."""
     frames = list(walk_tb(error.__traceback__))
-    ours = [f"{frame.f_code.co_filename}:{number}" for frame, number in frames if not _inside(frame)]
+    ours = [f"{frame.f_code.co_filename}:{number}" for frame, number in frames if not inside(frame)]
     return ours[-1] if ours else "in minidl"
 
 
-def _inside(frame: Any) -> bool:
+def inside(frame: Any) -> bool:
     return frame.f_code.co_filename.startswith(tuple(_PACKAGES))

@@ -17,7 +17,7 @@ from minidl.autograd.tensor import next_order
 from minidl.backend import Array
 from minidl.replay.memory import shared
 from minidl.replay.notes import Call, Notes, root, tensors_in
-from minidl.replay.recorder import Recorder, Scalar, arrays_in
+from minidl.replay.recorder import Recorder, Scalar, arrays_in, unsigned
 
 Seen = tuple[str, Any, Any]  # the name of a variable, the dictionary or cell where it is looked up, its value
 Condition = tuple[str, str]  # in Python, and in the words of a message for when it no longer holds
@@ -61,11 +61,12 @@ class Program:
         self.names, self.inputs = Names(moved), inputs
         self.copyto = recorder.copyto
         self.cells: list[list[Tensor]] = []  # the gradients
+        self.answers = {id(call): f"answer{i} = " for i, (call, _) in enumerate(recorder.answers)}
         lines = [*self._entering(recorder), *self._lines(calls), f"return {self._result(result, recorder)}"]
         self.run = self._function("run", lines)
         self.conditions = [*self._conditions(recorder), *self._seen(seen)]
         self.holds = self._function("holds", [f"return {' and '.join(code for code, _ in self.conditions) or True}"])
-        self.checks = [(unsigned(labels), classes) for labels, classes in recorder.checks.values() if labels.size]
+        self.checks = [(unsigned(labels), count, before) for labels, count, before in recorder.checks.values()]
 
     def _prepared(self, recorder: Any, result: Any) -> tuple[Sequence[Call], Callable[[Array], Array]]:
         """The calls to repeat, and a function from each of their arrays to the one to be used instead."""
@@ -86,14 +87,15 @@ class Program:
         return self.run()
 
     def fits(self) -> bool:
-        """Whether the labels among the inputs are classes."""
-        return all(labels.max() < classes for labels, classes in self.checks)
+        """Whether the labels among the inputs are classes, or are not, as they were when this was recorded."""
+        return all((labels.max() < count) == before for labels, count, before in self.checks)
 
     # -- what is run
 
     def _lines(self, calls: Sequence[Call]) -> Iterator[str]:
         say, copyto = self.names, self.names.of(self.copyto)
-        for how, function, inputs, words, out, *_ in calls:
+        for call in calls:
+            how, function, inputs, words, out, *_ = call
             if how == "grad":
                 x, grad = inputs
                 if grad is not None:
@@ -106,7 +108,7 @@ class Program:
             elif how in ("copy", "draw"):
                 yield f"{copyto}({say.of(out)}, {say.call(function, inputs, words)})"
             else:
-                yield say.call(function, inputs, words)
+                yield self.answers.get(id(call), "") + say.call(function, inputs, words)
 
     def _entering(self, recorder: Notes) -> Iterator[str]:
         """What was in .grad before the step, where the step adds to it."""
@@ -121,6 +123,8 @@ class Program:
         if isinstance(value, Tensor):
             if id(value) in recorder.leaves:
                 return self.names.of(value)
+            if (place := recorder.answer_of(value)) is not None:
+                return f"answer{place}"
             return self.names.call(returned, (value.array, value.tracked, value.op), {})
         if type(value) in (tuple, list):
             items = "".join(f"{self._result(x, recorder)}, " for x in value)
@@ -152,9 +156,10 @@ class Program:
             found = f".get({name!r})" if isinstance(where, dict) else ".cell_contents"
             yield f"{self.names.of(where)}{found} is {self.names.of(value)}", f"the variable {name} has changed"
 
-    def failing(self) -> str | None:
+    def failing(self) -> str:
         """The first condition that does not hold, in words."""
-        return next((words for code, words in self.conditions if not eval(code, self.names.scope)), None)
+        failed = (words for code, words in self.conditions if not eval(code, self.names.scope))
+        return next(failed, "whether its labels are classes has changed")
 
 
 def with_arrays(ufunc: Any, operands: Sequence[Any]) -> Sequence[Any]:
@@ -169,11 +174,6 @@ def with_arrays(ufunc: Any, operands: Sequence[Any]) -> Sequence[Any]:
 
 def unchanged(attributes: dict[str, Any], before: tuple[Any, ...]) -> bool:
     return len(attributes) == len(before) and all(map(is_, attributes.values(), before))
-
-
-def unsigned(labels: Array) -> Array:
-    """The same memory, where negative numbers are huge ones."""
-    return labels.view(f"u{labels.itemsize}") if labels.dtype.kind == "i" else labels
 
 
 def returned(buffer: Array, tracked: bool, op: Any) -> Tensor:
@@ -199,7 +199,7 @@ def needed(recorder: Recorder, results: Sequence[Array]) -> list[Call]:
             seen.clear()
             read = []
         elif out in live or out not in recorder.made or call.how == "draw":
-            read = [*arrays_in((call.inputs, call.words)), call.out]
+            read = [*arrays_in((call.inputs, call.words, call.out))]
         else:
             continue
         live |= {id(root(x)) for x in read}

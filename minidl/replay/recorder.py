@@ -9,6 +9,7 @@ from __future__ import annotations
 import operator
 import sys
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import Any, NamedTuple
 from weakref import ref
 
@@ -17,9 +18,9 @@ import numpy as np
 from minidl import backend
 from minidl.autograd import Tensor
 from minidl.backend import Array
-from minidl.nn.functional.labels import outside
+from minidl.functional import bounds
 from minidl.ops import fused
-from minidl.replay.notes import Call, Line, Notes, Replacement, place, root, users_line
+from minidl.replay.notes import Call, Line, Notes, Replacement, place, reader, root, users_line
 from minidl.replay.traced import Stream, Traced, recorders
 
 # Functions of NumPy that look at shapes only, those whose results have the same shape whatever the numbers are, and
@@ -38,8 +39,9 @@ _STATIC = _WRITING | {
 _CREATING = ("zeros", "ones", "empty", "full", "arange", "eye", "array", "asarray", "ascontiguousarray")
 _PARTS = ("minidl.autograd.", "minidl.ops.", "minidl.functional.", "minidl.nn.")
 
-# Functions that raise an error for whole numbers that are not from 0 to a count, and what they call the two.
-_CHECKS = {fused.softmax_cross_entropy.function.__code__: ("target", "classes"), outside.__code__: ("array", "count")}
+# It looks whether its labels are classes, and cross_entropy goes another way if they are not.
+_CLASSES = fused.softmax_cross_entropy.function.__code__
+_CACHED = type(lru_cache(int))
 
 
 class Scalar(NamedTuple):
@@ -64,6 +66,10 @@ class Recorder(Notes):
         for name in _CREATING:
             yield np, name, _creating(self, getattr(np, name))
         yield np.lib.stride_tricks, "as_strided", _striding(self, np.lib.stride_tricks.as_strided)
+        yield bounds, "check", self._checking(bounds.check)
+        for module in [module for name, module in sys.modules.items() if name.startswith(_PARTS)]:
+            for name in [name for name, value in vars(module).items() if isinstance(value, _CACHED)]:
+                yield module, name, self._remembering(vars(module)[name])
 
     # -- tensors
 
@@ -99,15 +105,37 @@ class Recorder(Notes):
     # -- what is noted
 
     def read(self) -> None:
-        """Python is about to read a number.  A check of labels is repeated by every replay, the rest is refused."""
+        """Python is about to read a number, which is refused; whether labels are classes is seen by each replay."""
         if not self.listening():
             return
         frame: Any = sys._getframe(2)
-        labels, count = (plain(frame.f_locals.get(name)) for name in _CHECKS.get(frame.f_code, ("", "")))
-        if isinstance(labels, np.ndarray) and isinstance(count, int) and id(root(labels)) not in self.made:
-            self.checks[id(labels)] = labels, count
-            return
-        self.refuse("Python reads a number from a tensor")
+        if frame.f_code is _CLASSES:
+            labels, classes = plain(frame.f_locals["target"]), frame.f_locals["classes"]
+            if id(root(labels)) not in self.made:
+                self.checks[id(labels)] = labels, classes, bool(unsigned(labels).max() < classes)
+                return
+        self.refuse(f"{reader()} reads a number from a tensor")
+
+    def _checking(self, check: Any) -> Any:
+        """The check of whole numbers, which each replay repeats."""
+
+        def checking(numbers: Any, *limits: Any) -> None:
+            check(plain(numbers), *limits)
+            if type(numbers) is Traced:
+                self.note("do", check, (numbers.buffer, *limits), {}, None)
+
+        return checking
+
+    def _remembering(self, cached: Any) -> Any:
+        """A function that makes something once and for all, out of numbers alone."""
+
+        def remembering(*inputs: Any, **words: Any) -> Any:
+            if not self.listening():
+                return cached(*inputs, **words)
+            with self.unheard():
+                return cached(*inputs, **words)
+
+        return remembering
 
     def traced(self, array: Array) -> Any:
         """The stand-in for an array, always the same."""
@@ -311,6 +339,11 @@ def plain(value: Any) -> Any:
     if type(value) in (tuple, list):
         return type(value)([plain(x) for x in value])
     return {name: plain(x) for name, x in value.items()} if type(value) is dict else value
+
+
+def unsigned(labels: Array) -> Array:
+    """The same memory, where negative numbers are huge ones."""
+    return labels.view(f"u{labels.itemsize}") if labels.dtype.kind == "i" else labels
 
 
 def casting(source: Any, target: Array) -> dict[str, Any]:

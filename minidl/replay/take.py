@@ -10,10 +10,12 @@ from types import CodeType
 from typing import Any
 
 from minidl import nn
-from minidl.autograd import Tensor
+from minidl.autograd import Tensor, no_grad
 from minidl.replay.listening import recording
 from minidl.replay.notes import Line, Notes, root, tensors_in
 from minidl.replay.program import Seen
+
+KEPT = "it keeps a tensor that it makes: let the step return it, and keep what a call of the compiled step gives you"
 
 
 class Take:
@@ -33,10 +35,11 @@ class Take:
         modules = [part for _, _, x in self.around if isinstance(x, nn.Module) for part in x.modules()]
         recorder.modules.update({id(module): module for module in modules})
         self.lines: list[Line] = recorder.signature(self.result)
+        _change(tensors_in((inputs, words)), own)
         why = recorder.refused or _unreturnable(self.result, recorder) or _entangled(own, recorder, inputs, words)
         fresh = own = None  # type: ignore[assignment]
-        kept_tensor, self.kept_array = recorder.still_there(self.result)
-        self.why = why or ("it keeps a tensor that it makes: let it be returned instead" if kept_tensor else None)
+        kept_tensor, self.kept_array = recorder.still_there([*tensors_in(self.result)])
+        self.why = why or (KEPT if kept_tensor else None)
 
 
 def _with(value: Any, tensors: Iterator[Tensor]) -> Any:
@@ -48,24 +51,32 @@ def _with(value: Any, tensors: Iterator[Tensor]) -> Any:
     return {name: _with(x, tensors) for name, x in value.items()} if type(value) is dict else value
 
 
+def _change(given: Iterator[Tensor], own: list[Tensor]) -> None:
+    """Do to the arguments what was done to the tensors in their place, for this run is the real one."""
+    for x, y in zip(given, own, strict=True):
+        if y.version is not None and y.version[0]:
+            with no_grad():
+                x.copy_(y)
+
+
 def _unreturnable(result: Any, recorder: Notes) -> str | None:
     for x in tensors_in(result):
         if x.inputs is not None:
             return "it returns a tensor with its graph: call backward() in the step, or return x.detach()"
-        if id(x) not in recorder.leaves and not recorder.own(x):
-            return "it returns memory that it did not make, a view or the norm from clip_grad_norm_: return a clone()"
+        if id(x) not in recorder.leaves and recorder.answer_of(x) is None and not recorder.own(x):
+            return "it returns a view of memory that it did not make: return a clone()"
     return None
 
 
 def _entangled(own: list[Tensor], recorder: Notes, inputs: Any, words: Any) -> str | None:
     """Why arguments may not be replaced by others."""
     if any(x.tracked for x in own):
-        return "it changes requires_grad of its argument"
+        return "it changes requires_grad of its argument: let it change that of a clone()"
     if any(x.hooks or getattr(x, "after", None) for x, _ in recorder.leaves.values()):
-        return "a tensor that it uses has hooks"
+        return "a tensor that it uses has hooks: remove() them"
     roots = {id(root(x.array)) for x in tensors_in((inputs, words))}
     if any(id(root(array)) in roots for _, array in recorder.leaves.values()):
-        return "an argument shares its memory with a tensor that the step knows already"
+        return "an argument shares its memory with a tensor that the step knows already: hand over a clone()"
     return None
 
 

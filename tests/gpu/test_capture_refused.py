@@ -71,6 +71,30 @@ def keeping(x: Tensor) -> Any:
     return KEPT[0].clone()
 
 
+def keeping_what_is_returned(x: Tensor) -> Any:
+    KEPT[:] = [x * 2]
+    return KEPT[0]
+
+
+NORMS: list[Tensor] = []
+GIVEN = minidl.ones(2)
+
+
+def computing_with_the_norm(x: Tensor) -> Any:
+    GIVEN.grad = x * 1
+    return nn.utils.clip_grad_norm_([GIVEN], 1.0) * 2
+
+
+def keeping_the_norm(x: Tensor) -> Any:
+    GIVEN.grad = x * 1
+    NORMS.append(nn.utils.clip_grad_norm_([GIVEN], 1.0))
+    return NORMS[-1]
+
+
+def taking_an_array(x: Tensor) -> Any:
+    return Tensor(x.array * 2)
+
+
 def with_its_graph(x: Tensor) -> Any:
     return x * on_gpu(1.0, 2.0).requires_grad_()
 
@@ -97,8 +121,10 @@ def placing(x: Tensor) -> Any:
 @pytest.mark.parametrize(("step", "words"), [
     (reading, "reads a number"), (branching, "reads a number"), (masked, "mask"), (found, "reads a number"),
     (noisy, "random numbers on the host"), (from_the_host, "uses tensors on the CPU"), (in_place, "argument in place"),
-    (keeping, "keeps a tensor"), (with_its_graph, "with its graph"), (as_it_was, "reads a number"),
-    (counting, "another number"), (filling, "another number"), (placing, "another number"),
+    (keeping, "keeps a tensor"), (keeping_what_is_returned, "keeps a tensor"), (keeping_the_norm, "keeps a tensor"),
+    (computing_with_the_norm, "as it is, and compute"), (taking_an_array, "takes an array"),
+    (with_its_graph, "with its graph"), (as_it_was, "reads a number"), (counting, "another number"),
+    (filling, "another number"), (placing, "another number"),
 ])  # fmt: skip
 def test_what_cannot_be_replayed_is_named(step: Any, words: str) -> None:
     message = refused(minidl.compile(step), on_gpu(1.0, 2.0))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -80,6 +81,7 @@ def _adaptive_max(dims: int, input: Tensor, output_size: Wanted, return_indices:
     return (out, indices) if return_indices else out
 
 
+@lru_cache(maxsize=1024)
 def _places(size: int, out: int) -> np.ndarray:
     """What each window sees, (out, as many as the longest has); shorter ones repeat their last entry."""
     start, end = parts(size, out)

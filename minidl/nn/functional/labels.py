@@ -8,15 +8,13 @@ from __future__ import annotations
 
 from minidl.autograd import Tensor
 from minidl.backend import on_gpu
+from minidl.functional import bounds
 from minidl.ops.logic import logical_or
 
 
 def outside(numbers: Tensor, count: int, what: str, named: str) -> Tensor | None:
     """Where `numbers` are not from 0 to count - 1; on the CPU None, or IndexError: `what` names one of the `named`."""
-    array = numbers.array
-    if on_gpu(array):
+    if on_gpu(numbers.array):
         return logical_or(numbers < 0, numbers >= count)
-    if array.size and int(array.view(f"u{array.itemsize}").max()) >= count:  # a negative one is huge there: one look
-        low, high = array.min(), array.max()
-        raise IndexError(f"{what} must be from 0 to {count - 1} for {count} {named}, got {low if low < 0 else high}")
+    bounds.check(numbers.array, 0, count, IndexError, f"{what} must be", f" for {count} {named}")
     return None

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import partial
 
 from minidl.autograd import Tensor
+from minidl.functional import bounds
 from minidl.functional.creation import arange
 from minidl.functional.elementwise import clamp
 from minidl.nn.functional.distances import pairwise_distance
@@ -131,9 +132,7 @@ def _checked_classes(name: str, input: Tensor, target: Tensor, expected: tuple[i
     if target.shape != expected or target.dtype.kind not in "iu":
         raise RuntimeError(f"{name}: expected a target of whole numbers of shape {expected} for an input of shape "
                            f"{input.shape}, got {target.dtype} of shape {target.shape}")  # fmt: skip
-    for extreme in (target.min().item(), target.max().item()) if target.numel() else ():
-        if not lowest <= extreme < input.shape[-1]:
-            raise RuntimeError(f"{name}: a label must be from {lowest} to {input.shape[-1] - 1}, got {extreme}")
+    bounds.check(target.array, lowest, input.shape[-1], RuntimeError, f"{name}: a label must be")
     return input.shape[-1]
 
 

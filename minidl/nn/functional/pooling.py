@@ -14,6 +14,7 @@ import numpy as np
 
 from minidl.autograd import Tensor
 from minidl.backend import array_module
+from minidl.functional import bounds
 from minidl.nn.functional.windows import Size, as_size, check_images, check_settings, on_batch
 from minidl.ops import pooling
 from minidl.ops.elementwise import abs, divide, where
@@ -185,8 +186,7 @@ def _unpooled(
     size = _unpooled_size(name, input.shape[-dims:], kernel, steps, pads, output_size)
     length, xp = math.prod(size), array_module(input.array)
     flat = indices.array.reshape(-1, math.prod(input.shape[-dims:]))  # (images, entries)
-    if flat.size and not 0 <= int(flat.min()) <= int(flat.max()) < length:
-        raise RuntimeError(f"{name}: expected indices from 0 to {length - 1} for images of {size}, got others")
+    bounds.check(flat, 0, length, RuntimeError, f"{name}: expected indices", f" for images of {size}")
     zeros = xp.zeros((len(flat), length), input.dtype)
     out = replaced(zeros, reshape(input, shape=flat.shape), index=(xp.arange(len(flat))[:, None], flat))
     return reshape(out, shape=input.shape[:-dims] + size)
