@@ -13,7 +13,7 @@ import pytest
 from op_table import DIFFERENTIABLE, Row
 
 import minidl
-from minidl import nn
+from minidl import backend, nn
 from minidl.autograd import op
 from minidl.nn.functional import adaptive, pooling, vision
 from minidl.replay.traced import Traced, recorders
@@ -215,6 +215,20 @@ def test_a_gradient_or_a_result_that_is_kept_stays_as_it_was() -> None:
         kept += [loss, gradient]
         copies += [loss.array.copy(), gradient.array.copy()]
     assert_same([x.array for x in kept], copies)
+
+
+def test_an_argument_that_the_step_changes_is_changed() -> None:
+    step, x = minidl.compile(lambda x: x.mul_(2).clone()), minidl.ones(2)
+    with pytest.warns(UserWarning, match="argument in place"):
+        assert step(x).tolist() == x.tolist() == [2.0, 2.0]
+    assert step(x).tolist() == x.tolist() == [4.0, 4.0]
+
+
+def test_random_numbers_may_be_asked_for_the_first_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backend, "_default_generator", None)
+    step = minidl.compile(F.dropout)
+    assert len({tuple(step(minidl.ones(64)).tolist()) for _ in range(4)}) == 4
+    assert programs(step) == 1
 
 
 def test_the_norm_of_the_gradients_can_be_returned() -> None:

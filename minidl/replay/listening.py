@@ -27,6 +27,7 @@ _ARRAY, _GRAD = vars(Tensor)["array"], vars(Tensor)["grad"]  # the slots
 @contextmanager
 def recording(recorder: Notes, scope: dict[str, Any]) -> Iterator[None]:
     """`recorder` hears what this thread does in the block; `scope` are the global names of the step."""
+    backend.default_generator()  # it is made when first asked for, which is not to happen in the step
     with LOCK, ExitStack() as undo:
         for owner, name, value in [*_replacements(recorder, scope), *recorder.replacements()]:
             _put(undo, owner, name, value)
