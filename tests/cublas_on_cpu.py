@@ -1,6 +1,7 @@
 """cuBLAS for the stand-in: fake_cublas.cpp, built by g++, checks what it is asked to do, and does it on the CPU."""
 
 import ctypes
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,14 +17,14 @@ MULTIPLYING = ("cublasGemmEx_64", "cublasGemmStridedBatchedEx_64")
 
 
 class Pointer(int):
-    """Where the numbers of an array begin."""
+    """Where the numbers of an array begin; as on a device, that keeps nobody's memory."""
 
-    array: Any
+    array: weakref.ref[Any]
 
 
 def pointer(array: Any) -> Pointer:
     place = Pointer(array.numbers.ctypes.data)
-    place.array = array
+    place.array = weakref.ref(array)
     return place
 
 
@@ -44,7 +45,8 @@ def _launched(library: ctypes.CDLL, function: Any) -> Callable[..., int]:
 
     def call(handle: ctypes.c_void_p, *given: Any) -> int:
         assert (library.stream_of(handle) or 0) == fake_streams.current().ptr, "cuBLAS works on another stream"
-        arrays = [x.array for x in given if isinstance(x, Pointer)]
+        arrays = [x.array() for x in given if isinstance(x, Pointer)]
+        assert all(x is not None for x in arrays), "cuBLAS is given memory that was freed"
         plain = [int(x) if isinstance(x, Pointer) else x for x in given]
         noted, alive, status = capturing(), [x.numbers for x in arrays], 0
 

@@ -6,7 +6,8 @@ The op that needs a kernel asks `fit` first, and else computes as on NumPy.  Not
 from __future__ import annotations
 
 import math
-from functools import cache
+from dataclasses import replace
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,8 @@ def fit(xp: Any, *arrays: Array) -> bool:
     return xp is not np and arrays[0].dtype in TYPES and all(x.dtype == arrays[0].dtype for x in arrays)
 
 
-def suit(*arrays: Array) -> bool:
-    """The same for a rule, which is not given xp; False if the first is a tensor, whose history no kernel notes."""
+def fit_without_xp(*arrays: Array) -> bool:
+    """`fit` for a rule, which is not given xp; False if the first is a tensor, whose history no kernel notes."""
     return type(arrays[0]) is not np.ndarray and fit(modules.get(type(arrays[0]), np), *arrays)
 
 
@@ -50,41 +51,56 @@ def contiguous(xp: Any, x: Array) -> Array:
     return xp.ascontiguousarray(x)
 
 
-def launch(xp: Any, file: str, name: str, blocks: int, threads: int, inputs: Any, out: Array, *numbers: Any) -> Array:
-    """`out`, filled by the kernel, which is given the inputs (arrays, and structs of NumPy), out, and the numbers."""
-    arrays = [x if x.dtype.names else contiguous(xp, x) for x in inputs]
+def launch(xp: Any, file: str, name: str, blocks: int, threads: int, inputs: Any, out: Array, *numbers: Any,
+           others: Any = ()) -> Array:  # fmt: skip
+    """`out`, filled by the kernel, which is given the inputs (arrays, and structs of NumPy), out, and the numbers.
+
+    Other results are given in front of `out`.  ValueError if one that is to be filled has gaps.
+    """
+    arrays, results = [x if x.dtype.names else contiguous(xp, x) for x in inputs], (*others, out)
+    for x in results:
+        if not x.flags.c_contiguous:
+            raise ValueError(f"a kernel fills contiguous arrays only, got shape {x.shape} with strides {x.strides}")
     if out.size:
-        kernel = _kernel(xp, file, name, out.dtype, max(x.size for x in (*arrays, out)) >= 2**30)
-        kernel((blocks,), (threads,), (*arrays, out, *numbers))
+        kernel = _kernel(xp, file, name, out.dtype, max(x.size for x in (*arrays, *results)) >= 2**30)
+        kernel((blocks,), (threads,), (*arrays, *results, *numbers))
     return out
 
 
 # -- windows: images are (C, *size, N), what comes of windows is (C, *out, N) -----------------------------------------
 
 
-@cache  # for ever, because CUDA graphs read them
-def _placed(xp: Any, device: int, window: Any) -> Array:
-    """How the window moves, in three dimensions, as the struct in windows.cu, on the device."""
-    missing = 3 - len(window.size)
-    fields = ((window.size, 1), (window.kernel, 1), (window.stride, 1), (window.padding, 0), (window.dilation, 1),
-              (window.out, 1))  # fmt: skip
-    with xp.cuda.Device(device):
-        return xp.array([number for field, none in fields for number in (*(none,) * missing, *field)], dtype=np.int32)
+_WINDOW = np.dtype([(name, "i4", 3) for name in ("size", "kernel", "stride", "padding", "dilation", "out")])
+
+
+@lru_cache(256)
+def _struct(window: Any) -> Array:
+    """How the window moves, in three dimensions, as the struct in windows.cu."""
+    struct, missing = np.zeros(1, _WINDOW), 3 - len(window.size)
+    for name in _WINDOW.names or ():
+        struct[name] = (*[int(name != "padding")] * missing, *getattr(window, name))
+    return struct
 
 
 def _over_window(xp: Any, name: str, shape: tuple[int, ...], window: Any, *inputs: Array) -> Array:
     """What the kernel of windows.cu makes of the inputs, an array of that shape; a thread for each of its entries."""
     out = xp.empty(shape, inputs[0].dtype)
-    where = _placed(xp, out.device.id, window)
-    return launch(xp, "windows", name, -(-out.size // THREADS), THREADS, inputs, out, out.size, shape[-1], where)
+    blocks, given = -(-out.size // THREADS), (_struct(window), *inputs)
+    return launch(xp, "windows", name, blocks, THREADS, given, out, out.size, shape[-1])
 
 
 def _image(x: Array, window: Any) -> tuple[int, ...]:
     return (x.shape[0], *window.size, x.shape[-1])
 
 
-def im2col(xp: Any, x: Array, window: Any) -> Array:
-    """All that the windows see: (C, *size, N) -> (C, *kernel, *out, N), zeros outside of the image."""
+def im2col(xp: Any, x: Array, window: Any, start: int = 0, end: int | None = None) -> Array:
+    """All that the windows see: (C, *size, N) -> (C, *kernel, *out, N), zeros outside of the image.
+
+    Made for the positions start to end along the first dimension of out, by default for all.
+    """
+    (_, *out), (padding, *others) = window.out, window.padding
+    if end is not None and end - start < window.out[0]:
+        window = replace(window, out=(end - start, *out), padding=(padding - start * window.stride[0], *others))
     return _over_window(xp, "im2col", (x.shape[0], *window.kernel, *window.out, x.shape[-1]), window, x)
 
 

@@ -12,7 +12,7 @@ from functools import wraps
 from typing import Any
 
 from minidl.backend import Array, array_module
-from minidl.kernels import launch, suit
+from minidl.kernels import fit_without_xp, launch
 
 MOST = 1024  # threads in a block
 
@@ -35,7 +35,7 @@ def or_kernels(slopes: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(slopes)
     def gradients(g: Any, out: Any, x: Any, w: Any = None, b: Any = None, *, axis: Any, eps: float,
                   kept: Any = None) -> Any:  # fmt: skip
-        found = groups(x, w, b, axis) if kept is not None and suit(g, x) else None
+        found = groups(x, w, b, axis) if kept is not None and fit_without_xp(g, x) else None
         return found.gradients(g, x, w, eps, *kept) if found else slopes(g, out, x, w, b, axis=axis, eps=eps, kept=kept)
 
     return gradients
@@ -59,8 +59,8 @@ class Groups:
         """(x - mean) / sqrt(var + eps) · w + b; in `kept` mean and variance are left, which keep all dimensions."""
         out, means, variances = self._new(x.shape, x), self._new(self.shape, x), self._new(self.shape, x)
         x = self._together(x)
-        inputs = x, self._weights(w, x), self._weights(b, x), means, variances
-        self._launch("standardize", inputs, out, eps, w is not None, b is not None, self._of_entries(w))
+        inputs, facts = (x, self._weights(w, x), self._weights(b, x)), (w is not None, b is not None)
+        self._launch("standardize", inputs, (means, variances, out), eps, *facts, self._of_entries(w))
         if kept is not None:
             kept += [means, variances]
         return out
@@ -70,13 +70,13 @@ class Groups:
         each = self._of_entries(w)
         of_x, of_w = self._new(x.shape, x), self._new(x.shape if each else self.shape, x)
         of_b, x = self._new(self.shape, x), self._together(x)
-        inputs = self._together(g), x, self._weights(w, x), means, variances, self._together(of_w), of_b
-        self._launch("standardize_input", inputs, of_x, eps, w is not None, each)
+        inputs = self._together(g), x, self._weights(w, x), means, variances
+        self._launch("standardize_input", inputs, (of_w, of_b, of_x), eps, w is not None, each)
         return of_x, of_w, g if each else of_b
 
-    def _launch(self, name: str, inputs: Sequence[Array], out: Array, eps: float, *facts: bool) -> None:
-        numbers = self.entries, float(eps), *map(int, facts)
-        launch(self.xp, "standardize", name, self.count, self.threads, inputs, self._together(out), *numbers)
+    def _launch(self, name: str, inputs: Sequence[Array], results: Sequence[Array], eps: float, *facts: bool) -> None:
+        numbers, (*others, out) = (self.entries, float(eps), *map(int, facts)), map(self._together, results)
+        launch(self.xp, "standardize", name, self.count, self.threads, inputs, out, *numbers, others=others)
 
     def _together(self, x: Array) -> Array:
         """A view in which the entries of a group come one after the other; an array that has a mean stays as it is."""

@@ -22,14 +22,17 @@ extern "C" __global__ void softmax_cross_entropy(const T* x, const long long* la
     losses[blockIdx.x] = known ? log(sum) - (x[label] - largest) : T(nan(""));
 }
 
-// gradient[row] = g[row] (softmax(x[row]) - the label's one-hot vector).
+// gradient[row] = g[row] (softmax(x[row]) - the label's one-hot vector); nan where the label is no class, and 0 where
+// g is, as for labels to ignore.
 extern "C" __global__ void softmax_cross_entropy_input(const T* g, const T* x, const long long* labels, T* gradient,
                                                        INDEX classes) {
     INDEX row = (INDEX)blockIdx.x * classes;
-    T largest, sum;
+    long long label = labels[blockIdx.x];
+    T largest, sum, scale = g[blockIdx.x];
+    if ((label < 0 || label >= classes) && scale != 0) scale = T(nan(""));
     scale_of(x + row, classes, largest, sum);
     for (INDEX c = threadIdx.x; c < classes; c += blockDim.x)
-        gradient[row + c] = g[blockIdx.x] * (exp(x[row + c] - largest) / sum - T(c == labels[blockIdx.x]));
+        gradient[row + c] = scale * (exp(x[row + c] - largest) / sum - T(c == label));
 }
 
 // How many labels there are apart from `ignored`.

@@ -17,8 +17,9 @@ from minidl.autograd import op
 from minidl.backend import Array
 from minidl.ops.windows import Window, all_seen, batch_first, batch_last, new_frame
 
-# Columns are made for so many output rows at a time that a block stays in a core's second-level cache.
-_BLOCK_BYTES = 1 << 19
+# Columns are made for so many output rows at a time that a block stays in a core's second-level cache; on a GPU, which
+# is quickest with all of them, that they do not fill its memory.
+_BLOCK_BYTES, _BLOCK_BYTES_ON_GPU = 1 << 19, 1 << 28
 
 
 def _blocks(xp: Any, x: Array, window: Window, groups: int) -> Iterator[tuple[slice, Array]]:
@@ -26,14 +27,15 @@ def _blocks(xp: Any, x: Array, window: Window, groups: int) -> Iterator[tuple[sl
 
     Gives the places of the block among all columns, and the block: (groups, C/groups·kernel, columns).
     """
-    seen = all_seen(xp, batch_last(x), window)  # (C, *kernel, *out, N)
+    images, own = batch_last(x), kernels.fit(xp, x)
+    seen: Any = None if own else all_seen(xp, images, window)  # (C, *kernel, *out, N)
     height, row = window.out[0], math.prod(window.out[1:]) * x.shape[0]
     entries = x.shape[1] * math.prod(window.kernel)
-    step = max(1, _BLOCK_BYTES // max(1, entries * row * x.itemsize)) if xp is np else height  # a GPU takes all at once
+    step = max(1, (_BLOCK_BYTES if xp is np else _BLOCK_BYTES_ON_GPU) // max(1, entries * row * x.itemsize))
     before = (slice(None),) * (1 + len(window.kernel))
     for start in range(0, height, step):
         end = min(start + step, height)
-        columns = seen[(*before, slice(start, end))]
+        columns = kernels.im2col(xp, images, window, start, end) if own else seen[(*before, slice(start, end))]
         yield slice(start * row, end * row), columns.reshape(groups, entries // groups, (end - start) * row)
 
 

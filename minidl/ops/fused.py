@@ -41,7 +41,7 @@ def _outer(g: Any, x: Any) -> Any:
 
 def _rows(x: Any) -> Any:
     """All leading dimensions as one: (..., n) -> (rows, n)."""
-    return x if x.ndim == 2 else x.reshape((-1, x.shape[-1]))
+    return x if x.ndim == 2 else x.reshape((math.prod(x.shape[:-1]), x.shape[-1]))  # n may be 0: no place for -1
 
 
 # -- softmax -----------------------------------------------------------------------------------------------------
@@ -82,19 +82,9 @@ def softmax_cross_entropy(xp, x, target):
     return xp.log(xp.exp(x).sum(axis=1)) - x[xp.arange(len(target)), target]
 softmax_cross_entropy.vjps(
     lambda g, out, x, target:
-        kernels.softmax_cross_entropy_input(g, x, target) if kernels.suit(g, x) else
+        kernels.softmax_cross_entropy_input(g, x, target) if kernels.fit_without_xp(g, x) else
         g[:, None] * (softmax(x, axis=1) - one_hot_float(target, classes=x.shape[1], dtype=x.dtype)),
     None)
-
-
-@op
-def counted_mean(xp, x, target, *, ignore):
-    """The mean of the entries of x whose target is not `ignore`: (n,), (n,) -> ()."""
-    return kernels.counted_mean(xp, x, target, ignore) if kernels.fit(xp, x) else x[target != ignore].mean()
-counted_mean.vjps(
-    lambda g, out, x, target, ignore:
-        kernels.counted_mean_input(g, target, ignore) if kernels.suit(g) else
-        (target != ignore) * g / (target != ignore).sum(), None)
 
 
 # -- activations -------------------------------------------------------------------------------------------------

@@ -86,12 +86,45 @@ def test_windows_see_and_give_back_what_they_do_on_numpy(
 
 
 @on_cpu
+@settings(max_examples=20, deadline=None)
+@given(moves(), st.integers(1, 3), st.integers(1, 2))
+def test_a_convolution_in_blocks_of_rows(window: windows.Window, rows: int, groups: int) -> None:
+    random = np.random.default_rng(0)
+    x, w = (random.integers(-3, 4, (n, 2 // m, *s)).astype("float32")
+            for n, m, s in ((3, 1, window.size), (2, groups, window.kernel)))  # fmt: skip
+    y = random.integers(-3, 4, (3, 2, *window.out)).astype("float32")
+    row = 2 * 3 * x.itemsize * int(np.prod(window.kernel)) * int(np.prod(window.out[1:]))
+    made: list[int] = []
+
+    def im2col(*given: Any) -> Any:
+        made.append((columns := plain(*given)).nbytes)
+        return columns
+
+    with pytest.MonkeyPatch.context() as patch:
+        plain = kernels.im2col
+        patch.setattr(kernels, "im2col", im2col)
+        patch.setattr(convolution, "_BLOCK_BYTES_ON_GPU", rows * row)
+        for op, *arrays in ((convolution.convolution, x, w), (convolution.convolution_weight, y, x)):
+            ours, theirs = both(op, *arrays, window=window, groups=groups)
+            np.testing.assert_array_equal(ours, theirs)
+    assert max(made) <= rows * row
+
+
+@on_cpu
 def test_the_largest_entry_may_be_infinite_or_no_number() -> None:
     window = windows.Window((4,), (2,), (2,), (0,), (1,), (2,))
     x = np.array([[[-np.inf, -np.inf, 1.0, np.nan]]])
     ours, theirs = both(pooling.max_pool, x, window=window)
     np.testing.assert_array_equal(ours, theirs)
     np.testing.assert_array_equal(ours, [[[-np.inf, np.nan]]])
+
+
+@on_cpu
+def test_a_kernel_fills_no_array_with_gaps() -> None:
+    x, gaps = StandInArray(np.ones(3)), StandInArray(np.zeros((3, 2)))[:, 0]
+    for results in ({"out": gaps}, {"out": x, "others": [gaps]}):
+        with pytest.raises(ValueError, match=r"fills contiguous arrays only, got shape \(3,\) with strides \(16,\)"):
+            kernels.launch(cupy, "entries", "blend", 1, 32, [x], **results)
 
 
 @on_cpu
@@ -115,6 +148,14 @@ def test_a_label_that_is_no_class_gives_nan() -> None:
 
 
 @on_cpu
+def test_its_gradient_too_unless_the_label_is_ignored() -> None:
+    x, labels = StandInArray(np.zeros((4, 3))), StandInArray(np.array([0, 9, -100, -1]))
+    gradient = kernels.softmax_cross_entropy_input(StandInArray(np.array([1.0, 1.0, 0.0, 1.0])), x, labels)
+    np.testing.assert_array_equal(np.isnan(gradient.numbers).all(1), [False, True, False, True])
+    np.testing.assert_array_equal(gradient.numbers[2], 0)
+
+
+@on_cpu
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 9), st.sampled_from([1, 2, 10, 33, 300]), st.sampled_from(["float32", "float64"]), st.booleans())
 def test_the_gradient_of_the_loss_of_labels(rows: int, classes: int, dtype: str, transposed: bool) -> None:
@@ -135,12 +176,12 @@ def test_the_mean_of_what_is_counted(n: int, dtype: str) -> None:
     random = np.random.default_rng(0)
     x, g, target = random.standard_normal(n).astype(dtype), np.array(3, dtype), random.integers(0, 4, n)
     target[0] = 1  # so that there is one
-    ours, theirs = both(fused.counted_mean, x, target, ignore=2)
-    assert ours.shape == () and ours.dtype == dtype
-    np.testing.assert_allclose(ours, theirs, rtol=1e-5)
-    rule = next(iter(fused.counted_mean.rules))
-    ours = rule(StandInArray(g), None, StandInArray(x), StandInArray(target), ignore=2).numbers
-    np.testing.assert_allclose(ours, rule(g, None, x, target, ignore=2), rtol=1e-6)
+    counted, labels = target != 2, StandInArray(target)
+    mean = kernels.counted_mean(cupy, StandInArray(x), labels, 2).numbers
+    assert mean.shape == () and mean.dtype == dtype
+    np.testing.assert_allclose(mean, x[counted].mean(), rtol=1e-5)
+    shares = kernels.counted_mean_input(StandInArray(g), labels, 2).numbers
+    np.testing.assert_allclose(shares, 3 * counted / counted.sum(), rtol=1e-6)
 
 
 @on_cpu

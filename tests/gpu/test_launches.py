@@ -4,6 +4,7 @@ Counted on the stand-in for CuPy, with the list of them where there are too many
 """
 
 import copy
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -120,6 +121,23 @@ def test_a_loss_that_is_a_leaf_keeps_its_gradient_to_itself() -> None:
     loss = Tensor(minidl.ones(()).to("cuda").array, requires_grad=True)
     loss.backward()
     assert loss.grad is not None and loss.grad.item() == 1
+
+
+def test_a_window_needs_no_memory_that_a_capture_could_leave_unwritten(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = minidl.arange(70.0).reshape(1, 2, 5, 7)
+    ours = x.to("cuda")
+    monkeypatch.delattr(cupy, "array")  # which copies to the device
+    assert (F.avg_pool2d(ours, 3, 1, 1).cpu() == F.avg_pool2d(x, 3, 1, 1)).all().item()
+
+
+def test_a_step_keeps_nothing_of_what_it_was_given() -> None:
+    w = minidl.ones(3, requires_grad=True, device="cuda")
+    w.grad = minidl.ones(3, device="cuda")
+    gradient = weakref.ref(w.grad.array)
+    nn.utils.clip_grad_norm_([w], 1e9)
+    optim.Adam([w]).step()
+    clipped, w.grad = weakref.ref(w.grad.array), None
+    assert gradient() is None and clipped() is None
 
 
 def test_a_kernel_refuses_what_lies_elsewhere() -> None:

@@ -16,6 +16,7 @@ from minidl.autograd import Tensor
 from minidl.backend import on_gpu
 from minidl.functional.creation import ones_like
 from minidl.functional.elementwise import clamp, floats
+from minidl.nn.functional.counting import counted_mean
 from minidl.nn.functional.distances import at_least
 from minidl.nn.functional.labels import outside
 from minidl.ops import fused, reductions
@@ -79,16 +80,16 @@ def cross_entropy(
         raise TypeError(f"cross_entropy: expected a Tensor as target, got {type(target).__name__}")
     if (weight is None and not label_smoothing and ignore_index < 0 and input.ndim == 2
             and target.dtype.kind in "iu" and target.shape == input.shape[:1]):  # fmt: skip
+        if kernels.fit_without_xp(input.array):
+            losses = fused.softmax_cross_entropy(input, target := target.long())
+            if reduction == "mean":
+                return counted_mean(losses, target, ignore=ignore_index)
+            return reduced(where(target == ignore_index, 0.0, losses), reduction)
         if not on_gpu(input.array):
             try:
                 return reduced(fused.softmax_cross_entropy(input, target), reduction)
             except IndexError:
                 pass  # a label to ignore, or one that is no class: told apart below
-        elif kernels.suit(input.array):
-            losses = fused.softmax_cross_entropy(input, target)
-            if reduction == "mean":
-                return fused.counted_mean(losses, target, ignore=ignore_index)
-            return reduced(where(target == ignore_index, 0.0, losses), reduction)
     if not 0 <= label_smoothing <= 1:
         raise RuntimeError(f"cross_entropy: label_smoothing must be from 0 to 1, got {label_smoothing}")
     if input.shape == target.shape:

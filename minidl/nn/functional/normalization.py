@@ -73,7 +73,7 @@ def _move_towards(
             continue
         rows = x.reshape((-1, *running.shape))
         now = rows[0] if len(rows) == 1 else rows.mean(0)
-        if kernels.suit(running.array, now) and running.array.flags.c_contiguous:
+        if kernels.fit_without_xp(running.array, now) and running.array.flags.c_contiguous:
             kernels.blend(now, running.array, 1 - momentum, momentum * factor)
             running.mark_changed()
         else:

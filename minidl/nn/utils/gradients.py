@@ -39,7 +39,8 @@ def clip_grad_norm_(
     if not clipped:
         return tensor(0.0)
     grads = [grad.array for _, grad in clipped]
-    if norm_type == 2 and not error_if_nonfinite and kernels.suit(*grads):  # nobody waits to see whether they are large
+    if norm_type == 2 and not error_if_nonfinite and kernels.fit_without_xp(*grads):
+        # nobody waits to see whether they are large
         norm, smaller = parts.clipped(array_module(*grads), grads, max_norm)
         for (p, _), array in zip(clipped, smaller, strict=True):
             p.grad = Tensor(array)
