@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from functools import partial
 
 LINE = 16  # entries of float32 in a line of the cache: no two threads write to the same one
 
@@ -46,7 +48,8 @@ def in_threads(work: Callable[[int, int, int], None], n: int, least: int) -> Non
     count = max(1, min(get_num_threads(), n // least))
     size = -(-n // (count * LINE)) * LINE
     parts = [(k, k * size, min(n, (k + 1) * size)) for k in range(count)]
-    others = [_threads().submit(work, *part) for part in parts[1:]]
+    # Each in a copy of the caller's context, where np.errstate is kept.
+    others = [_threads().submit(partial(copy_context().run, work, *part)) for part in parts[1:]]
     try:
         work(*parts[0])
     finally:

@@ -133,7 +133,7 @@ def test_switches_may_be_set_and_mixed_precision_changes_nothing(torch):
     torch.backends.cudnn.benchmark = torch.backends.cuda.matmul.allow_tf32 = True
     assert torch.get_float32_matmul_precision() == "high" and minidl.backends.cuda.matmul.allow_tf32
     torch.set_float32_matmul_precision("highest")
-    torch.set_num_threads(1)
+    torch.set_num_threads(torch.get_num_threads())
     torch.use_deterministic_algorithms(True)
     torch.set_default_device("cpu")
     assert not torch.backends.mps.is_available() and not torch.distributed.is_initialized()

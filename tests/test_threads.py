@@ -59,6 +59,19 @@ def test_an_error_in_any_thread_is_seen():
         threads.in_threads(work, 100, 10)
 
 
+def test_numpys_settings_hold_in_every_thread():
+    minidl.set_num_threads(3)
+    x = np.zeros(100)
+
+    def work(k, start, end):
+        np.divide(x[start:end], x[start:end])
+
+    with np.errstate(invalid="ignore"):
+        threads.in_threads(work, 100, 10)
+    with np.errstate(invalid="raise"), pytest.raises(FloatingPointError):
+        threads.in_threads(work, 100, 10)
+
+
 def test_no_threads_is_refused():
     with pytest.raises(RuntimeError, match="from 1, got 0"):
         minidl.set_num_threads(0)

@@ -222,7 +222,7 @@ class Program:
     def run(self, arrays: Sequence[Array]) -> None:
         """Update w and memory in `arrays`, which are [w, g, *memory], flat; the numbers are in `cells`."""
         n, threads = len(arrays[0]), get_num_threads()
-        if n < 2 * SHARE or threads == 1:
+        if n < 4 * SHARE or threads == 1:  # below, waking the others costs more than they do
             return self._repeat(arrays, CHUNK, self._buffers[0])
         self._buffers += [self._new_buffers(len(self._buffers[0])) for _ in range(len(self._buffers), threads)]
 

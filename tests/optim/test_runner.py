@@ -44,7 +44,7 @@ def test_in_chunks_as_on_whole_arrays(name, options):
     letters = numbers_of(optimizer, update)
     run = update.runner(np, FLOAT32, letters)
     assert run is not None
-    for n in (0, 1, 63, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK + 17, 2 * SHARE, 5 * SHARE + 17):
+    for n in (0, 1, 63, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK + 17, 4 * SHARE, 5 * SHARE + 17):
         assert_same_bits(update, arrays_for(update, n), letters, run)
 
 
