@@ -864,3 +864,25 @@ def test_little_python_is_left() -> None:
     for _ in range(3):
         replayed()
     assert calls(replayed) <= calls(written) / 4
+
+
+def test_a_gradient_that_was_kept_before_it_was_clipped_keeps_its_numbers() -> None:
+    model, seen = perceptron(), []
+    optimizer = minidl.optim.SGD(model.parameters(), lr=0.1)
+
+    @minidl.compile
+    def step(x: Any, y: Any) -> Any:
+        optimizer.zero_grad()
+        F.cross_entropy(model(x), y).backward()
+        seen.append(model[0].weight.grad)  # clipping puts another in its place
+        nn.utils.clip_grad_norm_(model.parameters(), 0.01)
+        optimizer.step()
+
+    x, y = minidl.randn(8, 20), minidl.randint(0, 5, (8,))
+    step(x, y), step(x, y)
+    assert len(seen) == 2  # from here on it is replayed
+    before = seen[1].numpy().copy()
+    for _ in range(3):
+        step(x * 3, y)
+    assert len(seen) == 2
+    np.testing.assert_array_equal(seen[1].numpy(), before)

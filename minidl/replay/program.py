@@ -60,7 +60,7 @@ class Program:
         calls, moved = self._prepared(recorder, result)
         self.names, self.inputs = Names(moved), inputs
         self.copyto = recorder.copyto
-        self.cells: list[list[Tensor]] = []  # the gradients
+        self.cells: list[list[Tensor]] = []  # the gradients, each with the tensor whose .grad it becomes
         self.answers = {id(call): f"answer{i} = " for i, (call, _) in enumerate(recorder.answers)}
         lines = [*self._entering(recorder), *self._lines(calls), f"return {self._result(result, recorder)}"]
         self.run = self._function("run", lines)
@@ -80,7 +80,8 @@ class Program:
 
     def __call__(self) -> Any:
         for cell in self.cells:
-            if sys.getrefcount(cell[0]) > 3:  # more than the cell, .grad and this call: somebody keeps the gradient
+            # More than the cell, this call, and .grad unless that is another by now: somebody keeps the gradient.
+            if sys.getrefcount(cell[0]) > 2 + (cell[1].grad is cell[0]):
                 kept = cell[0]
                 cell[0] = Tensor(kept.array)
                 kept.array = kept.array.copy(order="K")
@@ -99,7 +100,7 @@ class Program:
             if how == "grad":
                 x, grad = inputs
                 if grad is not None:
-                    self.cells.append([grad])
+                    self.cells.append([grad, x])
                 yield f"{say.of(x)}.grad = {None if grad is None else say.of(self.cells[-1]) + '[0]'}"
             elif how == "none":
                 continue
@@ -114,7 +115,7 @@ class Program:
         """What was in .grad before the step, where the step adds to it."""
         for x, grad in recorder.entering.values():
             if grad is not None:
-                self.cells.append([grad])
+                self.cells.append([grad, x])
                 named = self.names.of(x)
                 yield f"{self.names.of(self.copyto)}({self.names.of(grad.array)}, {named}.grad.array)"
                 yield f"{named}.grad = {self.names.of(self.cells[-1])}[0]"
