@@ -64,7 +64,7 @@ def convolution_input(xp, g, w, *, window, groups=1):
     batch, outputs, channels = g.shape[0], w.shape[0], w.shape[1] * groups
     g = _grouped(xp, g, groups)
     w = w.reshape(groups, outputs // groups, channels // groups, len(window.places))
-    if kernels.fit(xp, g):
+    if kernels.fit(xp, g) and channels * len(window.places) * g.nbytes <= outputs * _BLOCK_BYTES_ON_GPU:
         columns = kernels.matmul(xp, w.reshape(groups, outputs // groups, -1).swapaxes(1, 2), g)
         return batch_first(kernels.col2im(xp, columns.reshape(channels, *window.kernel, *window.out, batch), window))
     frame, w = new_frame(xp, channels, batch, window, g.dtype), w.transpose(3, 0, 2, 1).copy()

@@ -100,11 +100,19 @@ def test_a_convolution_in_blocks_of_rows(window: windows.Window, rows: int, grou
         made.append((columns := plain(*given)).nbytes)
         return columns
 
+    def col2im(xp: Any, columns: Any, window: Any) -> Any:
+        made.append(columns.nbytes)
+        return whole(xp, columns, window)
+
     with pytest.MonkeyPatch.context() as patch:
-        plain = kernels.im2col
+        plain, whole = kernels.im2col, kernels.col2im
         patch.setattr(kernels, "im2col", im2col)
+        patch.setattr(kernels, "col2im", col2im)
         patch.setattr(convolution, "_BLOCK_BYTES_ON_GPU", rows * row)
-        for op, *arrays in ((convolution.convolution, x, w), (convolution.convolution_weight, y, x)):
+        for op, *arrays in (
+            (convolution.convolution, x, w), (convolution.convolution_weight, y, x),
+            (convolution.convolution_input, y, w),
+        ):  # fmt: skip
             ours, theirs = both(op, *arrays, window=window, groups=groups)
             np.testing.assert_array_equal(ours, theirs)
     assert max(made) <= rows * row
