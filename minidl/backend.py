@@ -296,6 +296,21 @@ def _sum_of_rows(x: Array, dtype: str | None) -> Array:
     return _sum_of_rows(blocks, dtype) + x[whole:].sum(0, dtype=dtype)
 
 
+LINE = 64  # bytes in a line of the cache
+
+
+def aligned(xp: Any, n: int, dtype: np.dtype[Any]) -> Array:
+    """A flat array of n zeros that starts with a line of the cache.
+
+    NumPy's own start anywhere; products and sums of such arrays, when they stay in the cache, take up to twice as long.
+    """
+    if xp is not np:
+        return xp.zeros(n, dtype)  # CuPy's are aligned
+    memory = np.zeros(n * dtype.itemsize + LINE, np.uint8)
+    start = -memory.ctypes.data % LINE
+    return memory[start : start + n * dtype.itemsize].view(dtype)
+
+
 allow_tf32 = False  # on a GPU, whether products of float32 may round their factors to TF32, which has 10 bits
 
 

@@ -139,6 +139,25 @@ def test_the_same_bits_over_a_thousand_steps() -> None:
     assert programs(replayed.step) == 1
 
 
+@pytest.mark.parametrize("counts", [(1, 1), (2, 2), (2, 1)])
+def test_the_same_bits_of_long_arrays_for_any_number_of_threads(counts: tuple[int, int]) -> None:
+    def network() -> nn.Module:
+        return nn.Sequential(
+            nn.Unflatten(1, (4, 1, 5)), nn.Upsample(scale_factor=(28, 5)), nn.Conv2d(4, 8, 3, padding=1),
+            nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 6, 3, groups=2), nn.MaxPool2d(2), nn.Flatten(),
+            nn.Linear(858, 5),
+        )  # fmt: skip
+
+    data, before, found = list(batches(5, 64)), minidl.get_num_threads(), []
+    for compiled, count in zip((False, True), counts, strict=True):
+        minidl.set_num_threads(count)
+        training = Training(compiled, network)
+        found.append(training.run(data))
+    minidl.set_num_threads(before)
+    assert_same(*found)
+    assert programs(training.step) == 1 and not training.step.refused
+
+
 def test_other_shapes_are_recorded_anew() -> None:
     written, replayed = Training(False), Training(True)
     data = [*batches(5), *batches(5, 3), *batches(3), *batches(4, 1), *batches(2, 3)]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import minidl
-from minidl import optim, threads
+from minidl import blas, nn, optim, threads
 
 
 @pytest.fixture(autouse=True)
@@ -32,44 +32,138 @@ def test_a_long_step_has_the_same_bits_for_any_number_of_threads(name):
     assert found[0] == found[1] == found[2]
 
 
+IMAGES = {
+    "one channel": (1, 6, 5, 2, 1), "many rows": (16, 32, 3, 1, 1), "groups": (8, 8, 3, 1, 4), "odd": (5, 7, 3, 1, 1),
+}  # fmt: skip
+
+
+def trained_twice(model, x):
+    found = []
+    for _ in range(2):
+        model.zero_grad()
+        leaf = x.clone().requires_grad_()
+        out = model(leaf)
+        (out * out).sum().backward()
+        found += [out.detach().numpy(), leaf.grad.numpy(), *[p.grad.numpy() for p in model.parameters()]]
+    return found
+
+
+@pytest.mark.parametrize("shape", IMAGES.values(), ids=IMAGES)
+def test_a_long_convolution_is_the_same_for_any_number_of_threads(shape):
+    c, o, kernel, padding, groups = shape
+    model = nn.Conv2d(c, o, kernel, padding=padding, groups=groups)
+    x = minidl.randn(64, c, 20, 20)
+    found = []
+    for count in (1, 2, 3):
+        minidl.set_num_threads(count)
+        found.append([array.tobytes() for array in trained_twice(model, x)])
+    assert found[0] == found[1] == found[2]
+
+
+@pytest.mark.parametrize(("make", "shape"), [
+    (lambda m: m.BatchNorm2d(7), (80, 7, 28, 28)), (lambda m: m.LayerNorm(64), (9000, 64)),
+    (lambda m: m.InstanceNorm2d(7, affine=True), (80, 7, 28, 28)), (lambda m: m.GroupNorm(2, 8), (60, 8, 32, 32)),
+], ids=["batch", "layer", "instance", "group"])  # fmt: skip
+def test_long_arrays_are_standardized_in_slices_with_the_same_bits(make, shape, monkeypatch):
+    model, x = make(nn), minidl.randn(*shape)
+    found = []
+    shared = list[int]()
+    in_threads = threads.in_threads
+
+    def noted(work, parts, *given):
+        shared.append(len(parts))
+        in_threads(work, parts, *given)
+
+    monkeypatch.setattr(threads, "in_threads", noted)
+    for count in (1, 2, 3):
+        minidl.set_num_threads(count)
+        found.append([array.tobytes() for array in trained_twice(model, x)])
+    assert found[0] == found[1] == found[2] and {1, 2, 3} <= set(shared)
+
+
 @pytest.mark.parametrize("count", [1, 2, 3])
-@pytest.mark.parametrize("n", [0, 1, 99, 1000, 1001])
-def test_every_entry_is_in_one_part(count, n):
+@pytest.mark.parametrize("n", [0, 1, 2, 5])
+def test_every_part_is_worked_on_once(count, n):
     minidl.set_num_threads(count)
     seen = np.zeros(n, int)
-    parts = []
 
-    def work(k, start, end):
-        parts.append(k)
-        seen[start:end] += 1
+    def work(k, array):
+        array[k] += 1
 
-    threads.in_threads(work, n, 50)
-    assert (seen == 1).all() and sorted(parts) == list(range(len(parts))) and len(parts) <= count
-    assert n < 100 or len(parts) == count
+    threads.in_threads(work, [(k,) for k in range(n)], seen)
+    assert (seen == 1).all()
 
 
 def test_an_error_in_any_thread_is_seen():
     minidl.set_num_threads(2)
 
-    def work(k, start, end):
+    def work(k, _):
         if k == 1:
             raise ValueError("in the second")
 
     with pytest.raises(ValueError, match="in the second"):
-        threads.in_threads(work, 100, 10)
+        threads.in_threads(work, [(0,), (1,)], np.zeros(1))
 
 
 def test_numpys_settings_hold_in_every_thread():
     minidl.set_num_threads(3)
-    x = np.zeros(100)
+    parts = [(0,), (1,), (2,)]
 
-    def work(k, start, end):
-        np.divide(x[start:end], x[start:end])
+    def work(k, x):
+        np.divide(x[k], x[k])
 
     with np.errstate(invalid="ignore"):
-        threads.in_threads(work, 100, 10)
+        threads.in_threads(work, parts, np.zeros(3))
     with np.errstate(invalid="raise"), pytest.raises(FloatingPointError):
-        threads.in_threads(work, 100, 10)
+        threads.in_threads(work, parts, np.zeros(3))
+
+
+def test_work_that_is_shared_may_share_its_own():
+    minidl.set_num_threads(2)
+    seen = np.zeros((4, 4))
+
+    def inner(k, row):
+        row[k] += 1
+
+    def outer(k, array):
+        threads.in_threads(inner, [(i,) for i in range(4)], array[k])
+
+    threads.in_threads(outer, [(k,) for k in range(4)], seen)
+    assert (seen == 1).all()
+
+
+@pytest.mark.skipif(blas.library() is None, reason="NumPy's products are not computed by OpenBLAS here")
+def test_threads_that_multiply_do_so_alone_and_blas_has_its_own_again():
+    minidl.set_num_threads(2)
+    before = blas.library()["get_num_threads"]()
+    inside = []
+
+    def work(k, _):
+        inside.append(blas.library()["get_num_threads"]())
+
+    threads.in_threads(work, [(0,), (1,)], np.zeros(1), multiply=True)
+    with pytest.raises(ZeroDivisionError):
+        threads.in_threads(lambda k, _: 1 / k, [(0,), (1,)], np.zeros(1), multiply=True)
+    assert inside == [1, 1] and blas.library()["get_num_threads"]() == before
+
+
+@pytest.mark.skipif(blas.library() is None, reason="NumPy's products are not computed by OpenBLAS here")
+@pytest.mark.parametrize("said", [None, "20"])
+def test_blas_waits_less_once_long_arrays_are_shared(said):
+    code = """
+import minidl, os, numpy as np
+from minidl import blas, threads
+def waits(): return blas.library()["all"].openblas_thread_timeout()
+minidl.set_num_threads(2)
+x = np.random.rand(300, 300)
+before, product = waits(), x @ x
+threads.in_threads(lambda k, _: None, [(0,), (1,)], x)
+print(before, waits(), os.environ.get("OPENBLAS_THREAD_TIMEOUT"), (x @ x == product).all())
+"""
+    environment = {k: v for k, v in os.environ.items() if k != "OPENBLAS_THREAD_TIMEOUT"}
+    environment |= {"OPENBLAS_THREAD_TIMEOUT": said} if said else {}
+    found = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert found.stdout.split() == [said or "0", said or blas.TIMEOUT, str(said), "True"]
 
 
 def test_no_threads_is_refused():
@@ -89,14 +183,14 @@ def test_the_environment_says_how_many(said, expected):
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 def test_a_forked_process_has_threads_of_its_own():
     code = """
-import os, minidl
+import os, minidl, numpy as np
 from minidl.threads import in_threads
 minidl.set_num_threads(2)
-work = lambda k, start, end: None
-in_threads(work, 100, 10)
+def share(): in_threads(lambda k, x: x @ x, [(0,), (1,)], np.ones((99, 99)), multiply=True)
+share()
 child = os.fork()
 if not child:
-    in_threads(work, 100, 10)
+    share()
     os._exit(7)
 print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any
 
+from minidl import threads
 from minidl.backend import Array, array_module
 from minidl.kernels import fit_without_xp, launch
 
@@ -30,13 +31,15 @@ def groups(x: Array, w: Array | None, b: Array | None, axis: Sequence[int]) -> G
 
 
 def or_kernels(slopes: Callable[..., Any]) -> Callable[..., Any]:
-    """The rule of standardize, `slopes`, and kernels in its place where they can be had."""
+    """The rule of standardize, `slopes`, shared among threads, and kernels in its place where they can be had."""
 
     @wraps(slopes)
     def gradients(g: Any, out: Any, x: Any, w: Any = None, b: Any = None, *, axis: Any, eps: float,
                   kept: Any = None) -> Any:  # fmt: skip
         found = groups(x, w, b, axis) if kept is not None and fit_without_xp(g, x) else None
-        return found.gradients(g, x, w, eps, *kept) if found else slopes(g, out, x, w, b, axis=axis, eps=eps, kept=kept)
+        if found:
+            return found.gradients(g, x, w, eps, *kept)
+        return threads.in_slices(slopes, g, out, x, w, b, axis=axis, eps=eps, kept=kept)
 
     return gradients
 

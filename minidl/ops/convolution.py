@@ -7,14 +7,13 @@ window sees is copied into columns and multiplied; see windows.py for the layout
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from minidl import kernels
+from minidl import kernels, threads
 from minidl.autograd import op
-from minidl.backend import Array
+from minidl.backend import Array, array_module
 from minidl.ops.windows import Window, all_seen, batch_first, batch_last, new_frame
 
 # Columns are made for so many output rows at a time that a block stays in a core's second-level cache; on a GPU, which
@@ -22,21 +21,24 @@ from minidl.ops.windows import Window, all_seen, batch_first, batch_last, new_fr
 _BLOCK_BYTES, _BLOCK_BYTES_ON_GPU = 1 << 19, 1 << 28
 
 
-def _blocks(xp: Any, x: Array, window: Window, groups: int) -> Iterator[tuple[slice, Array]]:
-    """What the window sees of x (N, C, *size) as columns, a block at a time: some rows of the first dimension of out.
+def _blocks(xp: Any, x: Array, window: Window) -> tuple[Array, list[tuple[int, int]]]:
+    """What `_columns` makes columns of, for images x (N, C, *size), and the blocks to do so in: rows of out."""
+    row = x.shape[1] * math.prod(window.kernel) * math.prod(window.out[1:]) * len(x) * x.itemsize
+    step, height = max(1, (_BLOCK_BYTES if xp is np else _BLOCK_BYTES_ON_GPU) // max(1, row)), window.out[0]
+    images = batch_last(x)
+    blocks = [(start, min(start + step, height)) for start in range(0, height, step)]
+    return images if kernels.fit(xp, x) else all_seen(xp, images, window), blocks
 
-    Gives the places of the block among all columns, and the block: (groups, C/groups·kernel, columns).
-    """
-    images, own = batch_last(x), kernels.fit(xp, x)
-    seen: Any = None if own else all_seen(xp, images, window)  # (C, *kernel, *out, N)
-    height, row = window.out[0], math.prod(window.out[1:]) * x.shape[0]
-    entries = x.shape[1] * math.prod(window.kernel)
-    step = max(1, (_BLOCK_BYTES if xp is np else _BLOCK_BYTES_ON_GPU) // max(1, entries * row * x.itemsize))
-    before = (slice(None),) * (1 + len(window.kernel))
-    for start in range(0, height, step):
-        end = min(start + step, height)
-        columns = kernels.im2col(xp, images, window, start, end) if own else seen[(*before, slice(start, end))]
-        yield slice(start * row, end * row), columns.reshape(groups, entries // groups, (end - start) * row)
+
+def _columns(seen: Array, start: int, end: int, window: Window, groups: int) -> tuple[slice, Array]:
+    """The columns of some rows of out: their places among all, and the block (groups, C/groups·kernel, columns)."""
+    if seen.ndim == 2 + len(window.size):  # images
+        block = kernels.im2col(array_module(seen), seen, window, start, end)
+    else:
+        block = seen[(slice(None),) * (1 + len(window.kernel)) + (slice(start, end),)]
+    row = math.prod(window.out[1:]) * seen.shape[-1]
+    entries = seen.shape[0] * math.prod(window.kernel) // groups
+    return slice(start * row, end * row), block.reshape(groups, entries, (end - start) * row)
 
 
 def _grouped(xp: Any, g: Array, groups: int) -> Array:
@@ -51,11 +53,16 @@ def convolution(xp, x, w, b=None, *, window, groups=1):
     out = xp.empty((groups, outputs // groups, math.prod(window.out) * batch), x.dtype)
     w = w.reshape(groups, outputs // groups, math.prod(w.shape[1:]))
     b = None if b is None else b.reshape(groups, outputs // groups, 1)
-    for places, columns in _blocks(xp, x, window, groups):
-        block = kernels.matmul(xp, w, columns, out[:, :, places])
-        if b is not None:
-            block += b
+    seen, blocks = _blocks(xp, x, window)
+    threads.in_threads(_convolve, blocks, out, seen, w, b, window, multiply=True)
     return batch_first(out.reshape(outputs, *window.out, batch))
+
+
+def _convolve(start: int, end: int, out: Array, seen: Array, w: Array, b: Array | None, window: Window) -> None:
+    places, columns = _columns(seen, start, end, window, len(w))
+    block = kernels.matmul(array_module(w), w, columns, out[:, :, places])
+    if b is not None:
+        block += b
 
 
 @op
@@ -79,12 +86,20 @@ def convolution_input(xp, g, w, *, window, groups=1):
 def convolution_weight(xp, g, x, *, window, groups=1):
     """The gradient of convolution at its weight: (N, O, *out), (N, C, *size) -> (O, C/groups, *kernel)."""
     outputs, channels = g.shape[1], x.shape[1]
-    g = _grouped(xp, g, groups)
-    products = (
-        kernels.product(columns, g[:, :, places].swapaxes(1, 2)) for places, columns in _blocks(xp, x, window, groups)
-    )  # (groups, C/groups·kernel, O/groups)
-    total = sum(products, next(products))
+    seen, blocks = _blocks(xp, x, window)
+    entries = channels // groups * math.prod(window.kernel)
+    count = min(len(blocks), 8 if entries * outputs > 500 else 1)  # NumPy lets no other thread work on less meanwhile
+    strips = [(i, blocks[i::count]) for i in range(count)]
+    sums = xp.empty((count, groups, entries, outputs // groups), x.dtype)
+    threads.in_threads(_correlate, strips, sums, seen, _grouped(xp, g, groups), window, multiply=True)
+    total = sums[0] if count == 1 else sums.sum(axis=0)
     return total.swapaxes(1, 2).reshape(outputs, channels // groups, *window.kernel)
+
+
+def _correlate(i: int, blocks: list[tuple[int, int]], sums: Array, seen: Array, g: Array, window: Window) -> None:
+    for start, end in blocks:
+        places, columns = _columns(seen, start, end, window, len(g))
+        kernels.matmul(array_module(g), columns, g[:, :, places].swapaxes(1, 2), sums[i], add=start > blocks[0][0])
 
 
 convolution.vjps(lambda g, out, x, w, b=None, **settings: convolution_input(g, w, **settings),

@@ -8,10 +8,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from minidl import kernels
+from minidl import kernels, threads
 from minidl.autograd import Tensor, op
 from minidl.kernels import normalization
-from minidl.ops.elementwise import clip, exp, log, maximum, sigmoid, where
+from minidl.ops.elementwise import clip, exp, log, maximum, sigmoid, sqrt, where
 from minidl.ops.indexing import one_hot_float
 from minidl.ops.reductions import mean
 from minidl.ops.reductions import sum as total
@@ -128,16 +128,22 @@ def standardize(xp, x, w=None, b=None, *, axis, eps, kept=None):
     """
     if kernels.fit(xp, x) and (groups := normalization.groups(x, w, b, axis)):
         return groups.standardize(x, w, b, eps, kept)
+    out, *statistics = threads.in_slices(_standardize, x, w, b, axis=axis, eps=eps)
+    if kept is not None:
+        kept += statistics
+    return out
+
+
+def _standardize(x: Any, w: Any, b: Any, *, axis: Any, eps: float) -> Any:
+    """The result, mean and variance."""
     average = mean(x, axis=axis, keepdims=True)
     out = x - average
     variance = mean(out * out, axis=axis, keepdims=True)
-    if kept is not None:
-        kept += [average, variance]
-    r = 1 / xp.sqrt(variance + eps)
+    r = 1 / sqrt(variance + eps)
     out *= r if w is None else r * w
     if b is not None:
         out += b
-    return out
+    return out, average, variance
 
 
 @normalization.or_kernels

@@ -13,8 +13,8 @@ from operator import is_not
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from minidl import backend
-from minidl.backend import Array
-from minidl.optim.runner import LINE, Update, aligned
+from minidl.backend import LINE, Array, aligned
+from minidl.optim.runner import Update
 
 SMALL = 2**14  # elements: gathering smaller tensors saves calls, copying larger ones would cost more than it saves
 

@@ -18,28 +18,15 @@ from typing import Any
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
-from minidl.backend import Array
+from minidl.backend import LINE, Array, aligned
 from minidl.kernels import updates
 from minidl.threads import get_num_threads, in_threads
 
 CHUNK = 2**16  # elements: large enough to hide the cost of a call, small enough that all arrays stay in the cache
 SHARE = 2 * CHUNK  # elements: what a thread takes at least, and at once, for the others wait at the start of each call
-LINE = 64  # bytes in a line of the cache
 
 Rule = Callable[..., dict[str, Any]]
 Run = Callable[..., None]  # updates w and memory in place, given [w, g, *memory]; on a GPU as kernels/updates.py says
-
-
-def aligned(xp: Any, n: int, dtype: np.dtype[Any]) -> Array:
-    """A flat array of n zeros that starts with a line of the cache.
-
-    NumPy's own start anywhere; products and sums of such arrays, when they stay in the cache, take up to twice as long.
-    """
-    if xp is not np:
-        return xp.zeros(n, dtype)  # CuPy's are aligned
-    memory = np.zeros(n * dtype.itemsize + LINE, np.uint8)
-    start = -memory.ctypes.data % LINE
-    return memory[start : start + n * dtype.itemsize].view(dtype)
 
 
 class Update:
@@ -223,16 +210,14 @@ class Program:
         """Update w and memory in `arrays`, which are [w, g, *memory], flat; the numbers are in `cells`."""
         n, threads = len(arrays[0]), get_num_threads()
         if n < 4 * SHARE or threads == 1:  # below, waking the others costs more than they do
-            return self._repeat(arrays, CHUNK, self._buffers[0])
+            return self._repeat(CHUNK, 0, arrays)
         self._buffers += [self._new_buffers(len(self._buffers[0])) for _ in range(len(self._buffers), threads)]
+        size = -(-n // (threads * LINE)) * LINE
+        parts = [(SHARE, k, [a[k * size : (k + 1) * size] for a in arrays]) for k in range(threads)]
+        in_threads(self._repeat, parts)
 
-        def share(k: int, start: int, end: int) -> None:
-            self._repeat([a[start:end] for a in arrays], SHARE, self._buffers[k])
-
-        in_threads(share, n, SHARE)
-
-    def _repeat(self, arrays: Sequence[Array], chunk: int, buffers: list[Array]) -> None:
-        """The calls on so many entries at a time."""
+    def _repeat(self, chunk: int, thread: int, arrays: Sequence[Array]) -> None:
+        """The calls on so many entries at a time, in the buffers of that thread."""
         n = len(arrays[0])
         pieces = -(-n // chunk)
         size = -(-n // (pieces * LINE)) * LINE if pieces else 1  # equal, and aligned
@@ -240,7 +225,7 @@ class Program:
             values = [a[start : start + size] for a in arrays] if pieces > 1 else list(arrays)
             count = len(values[0])
             values += self._cells
-            values += [buffer[:count] for buffer in buffers]
+            values += [buffer[:count] for buffer in self._buffers[thread]]
             for ufunc, x, y, out in self._calls:
                 if y is None:
                     ufunc(values[x], out=values[out])

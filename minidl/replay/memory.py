@@ -6,10 +6,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from minidl.backend import Array
-from minidl.optim.runner import LINE, aligned
-from minidl.replay.notes import Call, place, root
-from minidl.replay.recorder import arrays_in
+from minidl.backend import LINE, Array, aligned
+from minidl.replay.notes import Call, arrays_in, place, root
 
 LARGE = 2**14  # bytes: below, NumPy takes longer to see that a result may lie on its operand than the cache gives back
 

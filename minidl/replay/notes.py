@@ -24,6 +24,7 @@ import numpy as np
 from minidl import backend, nn
 from minidl.autograd import Tensor
 from minidl.backend import Array
+from minidl.ops.windows import Window
 
 LOCK = threading.RLock()  # one recording at a time: it changes what Tensor.array is
 _PACKAGES = [str(Path(module.__file__ or "").parent) + os.sep for module in (np, backend)]
@@ -187,7 +188,7 @@ class Notes(ABC):
             return [self.known(x) for x in value]
         if type(value) is dict:
             return [(name, self.known(x)) for name, x in value.items()]
-        if isinstance(value, (int, float, str, slice, np.generic, np.dtype, type, type(None), type(...))):
+        if isinstance(value, (int, float, str, slice, np.generic, np.dtype, type, type(None), type(...), Window)):
             return repr(value)
         self.alive.append(value)
         return id(value)
@@ -270,6 +271,26 @@ def tensors_in(value: Any) -> Iterator[Tensor]:
     elif type(value) in (tuple, list, dict):
         for x in value.values() if type(value) is dict else value:
             yield from tensors_in(x)
+
+
+def unsigned(labels: Array) -> Array:
+    """The same memory, where negative numbers are huge ones."""
+    return labels.view(f"u{labels.itemsize}") if labels.dtype.kind == "i" else labels
+
+
+def casting(source: Any, target: Array) -> dict[str, Any]:
+    """What copyto must be told where it would refuse."""
+    safe = np.can_cast(getattr(source, "dtype", target.dtype), target.dtype, "same_kind")
+    return {} if safe else {"casting": "unsafe"}
+
+
+def arrays_in(value: Any) -> Iterator[Array]:
+    """The arrays in nested tuples, lists and dictionaries."""
+    if isinstance(value, np.ndarray):
+        yield value
+    elif isinstance(value, (tuple, list, dict)):
+        for x in value.values() if isinstance(value, dict) else value:
+            yield from arrays_in(x)
 
 
 def users_line(frame: Any = None) -> str:

@@ -16,8 +16,8 @@ from minidl.autograd import Tensor
 from minidl.autograd.tensor import next_order
 from minidl.backend import Array
 from minidl.replay.memory import shared
-from minidl.replay.notes import Call, Notes, root, tensors_in
-from minidl.replay.recorder import Recorder, Scalar, arrays_in, unsigned
+from minidl.replay.notes import Call, Notes, arrays_in, root, tensors_in, unsigned
+from minidl.replay.recorder import Recorder, Scalar
 
 Seen = tuple[str, Any, Any]  # the name of a variable, the dictionary or cell where it is looked up, its value
 Condition = tuple[str, str]  # in Python, and in the words of a message for when it no longer holds
@@ -38,7 +38,7 @@ class Names:
         return self._of[id(value)]
 
     def said(self, value: Any) -> str:
-        """The expression for an operand: a name, or tuples and lists of names."""
+        """The expression for an operand: a name, or tuples, lists and dictionaries of names."""
         if isinstance(value, Scalar):
             return f"{self.of(value.buffer)}[()]"
         if value is None or type(value) in (bool, int):
@@ -46,6 +46,8 @@ class Names:
         if type(value) in (tuple, list):
             items = "".join(f"{self.said(x)}, " for x in value)
             return f"({items})" if type(value) is tuple else f"[{items}]"
+        if type(value) is dict:
+            return f"{{{', '.join(f'{name!r}: {self.said(x)}' for name, x in value.items())}}}"
         return self.of(value)
 
     def call(self, function: Any, inputs: Sequence[Any], words: dict[str, Any]) -> str:

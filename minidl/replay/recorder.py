@@ -15,12 +15,24 @@ from weakref import ref
 
 import numpy as np
 
-from minidl import backend
+from minidl import backend, threads
 from minidl.autograd import Tensor
 from minidl.backend import Array
 from minidl.functional import bounds
 from minidl.ops import fused
-from minidl.replay.notes import Call, Line, Notes, Replacement, place, reader, root, users_line
+from minidl.replay.notes import (
+    Call,
+    Line,
+    Notes,
+    Replacement,
+    arrays_in,
+    casting,
+    place,
+    reader,
+    root,
+    unsigned,
+    users_line,
+)
 from minidl.replay.traced import Stream, Traced, recorders
 
 # Functions of NumPy that look at shapes only, those whose results have the same shape whatever the numbers are, and
@@ -37,7 +49,7 @@ _STATIC = _WRITING | {
 
 # Functions that make arrays out of none, and who may be given stand-ins by them.
 _CREATING = ("zeros", "ones", "empty", "full", "arange", "eye", "array", "asarray", "ascontiguousarray")
-_PARTS = ("minidl.autograd.", "minidl.ops.", "minidl.functional.", "minidl.nn.")
+_PARTS = ("minidl.autograd.", "minidl.ops.", "minidl.functional.", "minidl.nn.", "minidl.threads")
 
 # It looks whether its labels are classes, and cross_entropy goes another way if they are not.
 _CLASSES = fused.softmax_cross_entropy.function.__code__
@@ -67,6 +79,7 @@ class Recorder(Notes):
             yield np, name, _creating(self, getattr(np, name))
         yield np.lib.stride_tricks, "as_strided", _striding(self, np.lib.stride_tricks.as_strided)
         yield bounds, "check", self._checking(bounds.check)
+        yield threads, "in_threads", self._sharing(threads.in_threads)
         for module in [module for name, module in sys.modules.items() if name.startswith(_PARTS)]:
             for name in [name for name, value in vars(module).items() if isinstance(value, _CACHED)]:
                 yield module, name, self._remembering(vars(module)[name])
@@ -125,6 +138,18 @@ class Recorder(Notes):
                 self.note("do", check, (numbers.buffer, *limits), {}, None)
 
         return checking
+
+    def _sharing(self, in_threads: Any) -> Any:
+        """Work that is shared out among threads, which each replay repeats as a whole."""
+
+        def sharing(work: Any, parts: Any, *given: Any, **words: Any) -> None:
+            values = plain(given)
+            with self.unheard():
+                in_threads(work, parts, *values, **words)
+            out = values[0] if isinstance(values[0], np.ndarray) else None  # of several results all are kept
+            self.note("do", in_threads, (work, parts, *values), words, out)
+
+        return sharing
 
     def _remembering(self, cached: Any) -> Any:
         """A function that makes something once and for all, out of numbers alone."""
@@ -339,26 +364,6 @@ def plain(value: Any) -> Any:
     if type(value) in (tuple, list):
         return type(value)([plain(x) for x in value])
     return {name: plain(x) for name, x in value.items()} if type(value) is dict else value
-
-
-def unsigned(labels: Array) -> Array:
-    """The same memory, where negative numbers are huge ones."""
-    return labels.view(f"u{labels.itemsize}") if labels.dtype.kind == "i" else labels
-
-
-def casting(source: Any, target: Array) -> dict[str, Any]:
-    """What copyto must be told where it would refuse."""
-    safe = np.can_cast(getattr(source, "dtype", target.dtype), target.dtype, "same_kind")
-    return {} if safe else {"casting": "unsafe"}
-
-
-def arrays_in(value: Any) -> Iterator[Array]:
-    """The arrays in nested tuples, lists and dictionaries."""
-    if isinstance(value, np.ndarray):
-        yield value
-    elif isinstance(value, (tuple, list, dict)):
-        for x in value.values() if isinstance(value, dict) else value:
-            yield from arrays_in(x)
 
 
 # -- functions of NumPy that hand nothing over ------------------------------------------------------------------------

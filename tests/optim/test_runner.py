@@ -6,7 +6,8 @@ from optimizer_cases import ELEMENTWISE, make, parameters
 
 import minidl
 from minidl import optim
-from minidl.optim.runner import CHUNK, SHARE, Update, aligned, record
+from minidl.backend import aligned
+from minidl.optim.runner import CHUNK, SHARE, Update, record
 
 FLOAT32 = np.dtype("float32")
 
