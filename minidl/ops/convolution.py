@@ -54,7 +54,9 @@ def convolution(xp, x, w, b=None, *, window, groups=1):
     w = w.reshape(groups, outputs // groups, math.prod(w.shape[1:]))
     b = None if b is None else b.reshape(groups, outputs // groups, 1)
     seen, blocks = _blocks(xp, x, window)
-    threads.in_threads(_convolve, blocks, out, seen, w, b, window, multiply=True)
+    threads.in_threads(_convolve, blocks, out, seen, w, b if xp is np else None, window, multiply=True)
+    if b is not None and xp is not np and not kernels.bias_and_relu(xp, out, b):
+        out += b
     return batch_first(out.reshape(outputs, *window.out, batch))
 
 
@@ -62,7 +64,7 @@ def _convolve(start: int, end: int, out: Array, seen: Array, w: Array, b: Array 
     places, columns = _columns(seen, start, end, window, len(w))
     block = kernels.matmul(array_module(w), w, columns, out[:, :, places])
     if b is not None:
-        block += b
+        block += b  # while it is in the cache
 
 
 @op

@@ -8,6 +8,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from minidl import kernels, threads
 from minidl.autograd import Tensor, op
 from minidl.kernels import normalization
@@ -26,7 +28,7 @@ def linear(xp, x, w, b=None):
         raise ValueError(f"expected an input of shape (..., {w.shape[-1]}) for a weight of shape {w.shape} (out, in), "
                          f"got an input of shape {x.shape}")
     out = kernels.matmul(xp, _rows(x), w.T)
-    if b is not None:
+    if b is not None and (xp is np or not kernels.bias_and_relu(xp, out, b)):
         out += b
     return out if x.ndim == 2 else out.reshape(x.shape[:-1] + w.shape[:1])
 linear.vjps(lambda g, out, x, w, b=None: linear(g, w.T),

@@ -203,6 +203,59 @@ def test_the_mean_of_nothing_is_no_number_and_its_gradient_is_0() -> None:
 # -- entries, normalisation, many arrays -------------------------------------------------------------------------------
 
 
+def same_with_relu(layer: Any, *arrays: np.ndarray, **words: Any) -> None:
+    """A layer that knows relu to come next gives NumPy's result, and relu of that, in the layout of that."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kernels.ahead, "relu", True)
+        y = layer.function(cupy, *map(StandInArray, arrays), **words)
+        patch.delattr(cupy, "maximum")
+        result = elementwise.relu.function(cupy, y) if y.size else y
+    expected = layer.function(np, *arrays, **words)
+    assert y.dtype == result.dtype == expected.dtype and result.strides == y.strides
+    np.testing.assert_array_equal(y.numbers, expected)
+    np.testing.assert_array_equal(result.numbers, np.maximum(expected, 0))
+    assert not np.signbit(result.numbers[result.numbers == 0]).any()
+
+
+@on_cpu
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("shape", [(1,), (5, 1), (300, 1), (2, 3, 1), (0, 1)])
+def test_bias_and_relu_of_a_linear_layer(shape: tuple[int, ...], dtype: str) -> None:
+    numbers = np.array([0.0, -0.0, np.nan, np.inf, -np.inf, 1e-40, -1e-40, 3, -3], dtype)
+    same_with_relu(fused.linear, np.zeros(shape, dtype), -np.ones((9, 1), dtype), numbers)  # -0.0 + b
+    same_with_relu(fused.linear, np.ones(shape, dtype), numbers[:, None], np.ones(9, dtype))
+
+
+@on_cpu
+@settings(max_examples=40, deadline=None)
+@given(moves(), st.integers(0, 3), st.integers(1, 2), st.sampled_from(["float32", "float64"]), st.integers(1, 3))
+def test_bias_and_relu_of_a_convolution(
+    window: windows.Window, batch: int, groups: int, dtype: str, blocks: int
+) -> None:
+    random = np.random.default_rng(0)
+    x, w, b = (random.integers(-3, 4, shape).astype(dtype)
+               for shape in ((batch, 2, *window.size), (4, 2 // groups, *window.kernel), (4,)))  # fmt: skip
+    columns = 2 * batch * x.itemsize * int(np.prod(window.kernel)) * int(np.prod(window.out))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(convolution, "_BLOCK_BYTES_ON_GPU", columns // blocks)
+        same_with_relu(convolution.convolution, x, w, b, window=window, groups=groups)
+
+
+@on_cpu
+def test_relu_of_something_else_is_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernels.ahead, "relu", True)
+    x, w, b = (StandInArray(np.full(shape, -2.0)) for shape in ((3, 4), (5, 4), (5,)))
+    y, other = fused.linear.function(cupy, x, w, b), StandInArray(np.arange(-3.0, 3))
+    np.testing.assert_array_equal(elementwise.relu.function(cupy, other).numbers, [0, 0, 0, 0, 1, 2])
+    assert kernels.ahead.made is None
+    np.testing.assert_array_equal(elementwise.relu.function(cupy, y).numbers, y.numbers)
+    for bias in (b[:1], StandInArray(np.array(-2.0)), StandInArray(np.full(5, -2.0, "float32"))):  # not as in layers
+        np.testing.assert_array_equal(fused.linear.function(cupy, x, w, bias).numbers, y.numbers)
+        assert kernels.ahead.made is None
+    with pytest.raises(ValueError, match="broadcast"):
+        fused.linear.function(cupy, x, w, StandInArray(np.ones(3)))
+
+
 @st.composite
 def laid_out(draw: Any, *shape: int) -> np.ndarray:
     """Random numbers of that shape, in memory in any order of the dimensions, perhaps with gaps."""
@@ -309,6 +362,7 @@ def test_places_may_need_64_bits(dtype: str, monkeypatch: pytest.MonkeyPatch) ->
     for axis in (0, 1):
         ours, theirs = both(fused.standardize, x, axis=(axis,), eps=1e-3)
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
+    same_with_relu(fused.linear, np.ones((5, 1), dtype), np.ones((7, 1), dtype), x[0])
     blended = StandInArray(y.copy())
     kernels.blend(StandInArray(x), blended, 0.75, 0.5)
     np.testing.assert_allclose(blended.numbers, 0.75 * y + 0.5 * x, rtol=1e-5, atol=1e-6)
