@@ -97,6 +97,8 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], Callable[[], Tensor]]] = {
     "CNN": (lambda: nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2),
                                   nn.Conv2d(4, 4, 3, groups=2, stride=2), nn.Tanh(), nn.AvgPool2d(2)),
             lambda: images(1, 12)),
+    "bias and ReLU": (lambda: nn.Sequential(nn.Conv2d(2, 4, 3, groups=2), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
+                                            nn.Linear(36, 5), nn.ReLU(), nn.Linear(5, 3)), lambda: images(2, 8)),
     "overlapping pools": (lambda: nn.Sequential(nn.Conv2d(2, 2, 1), nn.MaxPool2d(3, 2, 1), nn.AvgPool2d(3, 1, 1)),
                           lambda: images(2, 9)),
     "transposed": (lambda: nn.Sequential(nn.ConvTranspose2d(2, 4, 3, stride=2), nn.GroupNorm(2, 4), nn.GELU(),

@@ -7,13 +7,21 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping, MutableSequence
-from itertools import count, groupby
+from itertools import count, groupby, pairwise
 from operator import index as as_index
 from typing import Any, Self
 
+import numpy as np
+
+from minidl import kernels
 from minidl.autograd import Tensor
+from minidl.nn.activations import ReLU
+from minidl.nn.conv import Conv1d, Conv2d, Conv3d
+from minidl.nn.linear import Linear
 from minidl.nn.module import Module
 from minidl.nn.parameter import Parameter
+
+_WITH_BIAS = Linear, Conv1d, Conv2d, Conv3d
 
 
 class _Numbered(Module, MutableSequence[Module]):
@@ -114,10 +122,28 @@ class Sequential(_Numbered):
     __rmul__ = __mul__
 
     def forward(self, input: Any) -> Any:
+        if type(input) is Tensor and type(input.array) is not np.ndarray:
+            return self._forward_on_gpu(input)
         for module in vars(self).values():
             if isinstance(module, Module):
                 input = module(input)
         return input
+
+    def _forward_on_gpu(self, input: Tensor) -> Any:
+        """The same; where a ReLU comes behind a layer, one kernel adds the layer's bias and makes both results."""
+        modules = [module for _, module in self._own_modules()]
+        try:
+            for module, behind in pairwise([*modules, self]):  # behind the last is no ReLU
+                kernels.ahead.relu = _is_plain(module, *_WITH_BIAS) and _is_plain(behind, ReLU)
+                input = module(input)
+            return input
+        finally:
+            kernels.ahead.relu, kernels.ahead.made = False, None
+
+
+def _is_plain(module: Module, *kinds: type[Module]) -> bool:
+    """Whether calling the module does what one of these classes does, and nothing else."""
+    return type(module) in kinds and not module._hooked and "forward" not in vars(module)
 
 
 class ModuleList(_Numbered):

@@ -43,6 +43,19 @@ def test_cross_entropy(rows: int, classes: int) -> None:
     on_both(lambda x, y: F.cross_entropy(x, y), minidl.randn(rows, classes), target)
 
 
+@pytest.mark.parametrize(("layer", "shape"), [
+    (lambda: nn.Linear(784, 128), (64, 784)), (lambda: nn.Linear(10, 1000), (7, 3000, 10)),
+    (lambda: nn.Conv2d(3, 64, 3, padding=1), (128, 3, 32, 32)), (lambda: nn.Conv1d(8, 16, 5, groups=4), (33, 8, 1000)),
+])  # fmt: skip
+def test_bias_and_relu_have_the_bits_of_one_after_the_other(
+    layer: Callable[[], nn.Module], shape: tuple[int, ...]
+) -> None:
+    one, x = layer().to("cuda"), minidl.randn(*shape).to("cuda")
+    y = nn.Sequential(one, nn.ReLU())(x)
+    assert y.array.strides == one(x).array.strides
+    np.testing.assert_array_equal(y.detach().cpu().numpy(), one(x).relu().detach().cpu().numpy())
+
+
 @pytest.mark.parametrize("shape", [(128, 6, 24, 24), (64, 64, 8, 8), (512, 100), (16, 3, 100, 100)])
 def test_batch_norm(shape: tuple[int, ...]) -> None:
     x, g = minidl.randn(*shape) + 3, minidl.randn(*shape)

@@ -17,7 +17,7 @@ criterion = nn.MSELoss()
 
 def network(device: str) -> tuple[nn.Module, Tensor, Tensor]:
     minidl.manual_seed(0)
-    model = nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 3))
+    model = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 3))
     x, y = minidl.randn(8, 4), minidl.randn(8, 3)
     return model.to(device), x.to(device), y.to(device)
 
