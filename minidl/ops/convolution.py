@@ -25,9 +25,8 @@ def _blocks(xp: Any, x: Array, window: Window) -> tuple[Array, list[tuple[int, i
     """What `_columns` makes columns of, for images x (N, C, *size), and the blocks to do so in: rows of out."""
     row = x.shape[1] * math.prod(window.kernel) * math.prod(window.out[1:]) * len(x) * x.itemsize
     step, height = max(1, (_BLOCK_BYTES if xp is np else _BLOCK_BYTES_ON_GPU) // max(1, row)), window.out[0]
-    images = batch_last(x)
-    blocks = [(start, min(start + step, height)) for start in range(0, height, step)]
-    return images if kernels.fit(xp, x) else all_seen(xp, images, window), blocks
+    seen = batch_last(x) if kernels.fit(xp, x) else all_seen(xp, batch_last(x), window)
+    return seen, [(start, min(start + step, height)) for start in range(0, height, step)]
 
 
 def _columns(seen: Array, start: int, end: int, window: Window, groups: int) -> tuple[slice, Array]:
@@ -87,15 +86,14 @@ def convolution_input(xp, g, w, *, window, groups=1):
 @op
 def convolution_weight(xp, g, x, *, window, groups=1):
     """The gradient of convolution at its weight: (N, O, *out), (N, C, *size) -> (O, C/groups, *kernel)."""
-    outputs, channels = g.shape[1], x.shape[1]
-    seen, blocks = _blocks(xp, x, window)
+    (seen, blocks), outputs, channels = _blocks(xp, x, window), g.shape[1], x.shape[1]
     entries = channels // groups * math.prod(window.kernel)
     count = min(len(blocks), 8 if entries * outputs > 500 else 1)  # NumPy lets no other thread work on less meanwhile
     strips = [(i, blocks[i::count]) for i in range(count)]
     sums = xp.empty((count, groups, entries, outputs // groups), x.dtype)
     threads.in_threads(_correlate, strips, sums, seen, _grouped(xp, g, groups), window, multiply=True)
-    total = sums[0] if count == 1 else sums.sum(axis=0)
-    return total.swapaxes(1, 2).reshape(outputs, channels // groups, *window.kernel)
+    sums = sums[0] if count == 1 else sums.sum(axis=0)
+    return sums.swapaxes(1, 2).reshape(outputs, channels // groups, *window.kernel)
 
 
 def _correlate(i: int, blocks: list[tuple[int, int]], sums: Array, seen: Array, g: Array, window: Window) -> None:

@@ -202,7 +202,7 @@ class Program:
         self.numbers: Callable[[Mapping[str, float]], list[float]] = eval(f"lambda letters: [{', '.join(numbers)}]")
         self.cells = np.empty(len(numbers), recorder.example.dtype)  # for them
         self._cells = [self.cells[i, ...] for i in range(len(numbers))]  # 0-d arrays: faster than Python's floats
-        self._buffers = [self._new_buffers(buffers)]  # of each thread
+        self._buffers = [[aligned(np, SHARE, self.cells.dtype) for _ in range(buffers)]]  # of each thread
         sizes = arrays - 2, len(numbers), self.cells.dtype
         self.code = "" if recorder.xp is np else updates.written(self.kernel, *sizes)
 
@@ -211,7 +211,8 @@ class Program:
         n, threads = len(arrays[0]), get_num_threads()
         if n < 4 * SHARE or threads == 1:  # below, waking the others costs more than they do
             return self._repeat(CHUNK, 0, arrays)
-        self._buffers += [self._new_buffers(len(self._buffers[0])) for _ in range(len(self._buffers), threads)]
+        while len(self._buffers) < threads:
+            self._buffers.append([aligned(np, SHARE, x.dtype) for x in self._buffers[0]])
         size = -(-n // (threads * LINE)) * LINE
         parts = [(SHARE, k, [a[k * size : (k + 1) * size] for a in arrays]) for k in range(threads)]
         in_threads(self._repeat, parts)
@@ -231,9 +232,6 @@ class Program:
                     ufunc(values[x], out=values[out])
                 else:
                     ufunc(values[x], values[y], out=values[out])
-
-    def _new_buffers(self, count: int) -> list[Array]:
-        return [aligned(np, SHARE, self.cells.dtype) for _ in range(count)]
 
     def kernel(self, xp: Any) -> Callable[..., None]:
         """The same as one function of all arrays and numbers that calls ufuncs of `xp` only, to be written as C."""
