@@ -53,7 +53,7 @@ def _through_time(g: Any, out: Any, x: Any, s: Any, w: Any, b: Any = None, *, ce
     all_du = stack(du[::-1])
     all_dx = all_du if dx[-1] is du[-1] else stack(dx[::-1])
     u, h = all_du.reshape((-1, len(w))), out[:-1, 0].reshape((-1, w.shape[1]))  # (T·N, G·H), (T·N, H)
-    return all_dx, stack(ds), kernels.product(u.T, h), u.sum(axis=0)
+    return all_dx, stack(ds), kernels.product(u.T, h), None if b is None else u.sum(axis=0)
 
 
 recurrence.vjps(together=_through_time)
