@@ -269,33 +269,6 @@ def random_stream(generator: Generator | None = None) -> np.random.Generator:
 # -- what NumPy and CuPy do differently ---------------------------------------------------------------------------
 
 
-def total(xp: Any, x: Array, axis: Any = None, keepdims: bool = False) -> Array:
-    """x.sum(axis), of whole numbers as int64, of halves as float32; of many rows without NumPy's loss of digits.
-
-    Where the last dimension stays, NumPy adds row to row, and each sum rounds once more than the one before.
-    """
-    dtype = "int64" if x.dtype.kind != "f" else "float32" if x.dtype.itemsize == 2 else None
-    if xp is np and x.ndim > 1 and x.size > BLOCK * x.shape[-1] and axis is not None and dtype != "int64":
-        axes = sorted(a + x.ndim if a < 0 else a for a in (axis if isinstance(axis, tuple) else (axis,)))
-        kept = x.shape[len(axes) :]
-        if kept and axes == [*range(len(axes))]:
-            out = _sum_of_rows(x.reshape((math.prod(x.shape[: len(axes)]), *kept)), dtype)
-            return out.reshape((1,) * len(axes) + kept) if keepdims else out
-    return x.sum(axis=axis, keepdims=keepdims, dtype=dtype)
-
-
-BLOCK = 128  # rows: so many are added one to the other
-
-
-def _sum_of_rows(x: Array, dtype: str | None) -> Array:
-    """(n, ...) -> (...): sums of blocks, and then the sum of these."""
-    if len(x) <= BLOCK:
-        return x.sum(0, dtype=dtype)
-    whole = len(x) - len(x) % BLOCK
-    blocks = x[:whole].reshape((-1, BLOCK, *x.shape[1:])).sum(1, dtype=dtype)
-    return _sum_of_rows(blocks, dtype) + x[whole:].sum(0, dtype=dtype)
-
-
 LINE = 64  # bytes in a line of the cache
 
 

@@ -1,6 +1,7 @@
 """Long arrays shared out among threads: a loop of NumPy's runs in one, and lets others work meanwhile.
 
-The parts are the same however many threads there are, and so is every bit of what is computed.
+Convolutions and optimizers compute the same bits for any number of threads; what is cut into slices is added up by
+BLAS, which may round otherwise where there are more rows or fewer.
 """
 
 from __future__ import annotations
@@ -93,7 +94,7 @@ def in_slices(function: Callable[..., Any], x: Any, *others: Any, axis: Sequence
     new = [None if any(y is whole for whole in arrays) else _longer(y, d, x) for y in results]
     count = max(1, min(get_num_threads(), x.size // (LONG // 2), n // 2))  # NumPy adds up otherwise where n is 1
     parts = [(n * k // count, n * (k + 1) // count) for k in range(count)]
-    in_threads(_slice, parts, new, d, function, arrays, words)
+    in_threads(_slice, parts, new, d, function, arrays, words, multiply=True)  # for sums are products, see sums.py
     return tuple([y if y_new is None else y_new for y, y_new in zip(results, new, strict=True)])
 
 

@@ -16,7 +16,7 @@ from typing import Any, Protocol, cast
 
 import numpy as np
 
-from minidl import backend
+from minidl import backend, sums
 from minidl.autograd.errors import raise_explained
 from minidl.autograd.mode import enable_grad, mode
 from minidl.autograd.tensor import Tensor, describe, next_order
@@ -313,7 +313,7 @@ def _unbroadcast(g: Any, shape: tuple[int, ...], op: Op) -> Any:
     )
     if axes:
         whole = isinstance(g, Tensor)
-        g = g.sum(axis=axes, keepdims=True) if whole else backend.total(array_module(g), g, axes, keepdims=True)
+        g = g.sum(axis=axes, keepdims=True) if whole else sums.total(array_module(g), g, axes, keepdims=True)
     if new < 0 or g.shape[new:] != shape:
         raise RuntimeError(f"a rule of {op.__name__} gave a gradient of shape {g.shape} for an input of shape {shape}")
     return g.reshape(shape) if new else g

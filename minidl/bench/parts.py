@@ -33,7 +33,8 @@ def products(m: Any, workload: str) -> list[Product]:
     ):
         step()
     alike: dict[Any, Product] = {}
-    found = [call for call in recorder.calls if call.function is np.matmul]
+    # Products with a vector of ones are sums.
+    found = [call for call in recorder.calls if call.function is np.matmul and all(x.ndim > 1 for x in call.inputs)]
     for x, y, out in [(*call.inputs, call.out) for call in found]:
         alike.setdefault(_form(x, y, out), (x, y, _memory_like(out)))
     return [alike[_form(*call.inputs, call.out)] for call in found]

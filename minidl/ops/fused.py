@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl import kernels, threads
+from minidl import kernels, sums, threads
 from minidl.autograd import Tensor, op
 from minidl.kernels import normalization
 from minidl.ops.elementwise import clip, exp, log, maximum, sigmoid, sqrt, where
@@ -51,21 +51,21 @@ def _rows(x: Any) -> Any:
 
 @op
 def softmax(xp, x, *, axis):
-    e = xp.exp(_shifted(x, axis))
-    return e / e.sum(axis=axis, keepdims=True)
-softmax.vjps(lambda g, out, x, axis: out * (g - (g * out).sum(axis=axis, keepdims=True)))
+    e = xp.exp(_shifted(xp, x, axis))
+    return e / sums.total(xp, e, axis, keepdims=True)
+softmax.vjps(lambda g, out, x, axis: out * (g - total(g * out, axis=axis, keepdims=True)))
 
 
 @op
 def log_softmax(xp, x, *, axis):
-    x = _shifted(x, axis)
-    return x - xp.log(xp.exp(x).sum(axis=axis, keepdims=True))
-log_softmax.vjps(lambda g, out, x, axis: g - exp(out) * g.sum(axis=axis, keepdims=True))
+    x = _shifted(xp, x, axis)
+    return x - xp.log(sums.total(xp, xp.exp(x), axis, keepdims=True))
+log_softmax.vjps(lambda g, out, x, axis: g - exp(out) * total(g, axis=axis, keepdims=True))
 
 
-def _shifted(x: Any, axis: int) -> Any:
+def _shifted(xp: Any, x: Any, axis: int) -> Any:
     """x minus its largest entries along the axis: changes no softmax, but avoids overflow."""
-    return x - x.max(axis=axis, keepdims=True) if x.size else x.copy()
+    return x - sums.largest(xp, x, axis) if x.size else x.copy()
 
 
 @op

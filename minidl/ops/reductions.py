@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from minidl import backend
+from minidl import sums
 from minidl.autograd import op
 from minidl.ops.elementwise import exp
 from minidl.ops.logic import equal
@@ -33,13 +33,13 @@ def _count(x: Any, axis: Any) -> int:
 
 @op
 def sum(xp, x, *, axis=None, keepdims=False):
-    return backend.total(xp, x, axis, keepdims)
+    return sums.total(xp, x, axis, keepdims)
 sum.vjps(lambda g, out, x, axis=None, keepdims=False: spread(_kept(g, x, axis), x))
 
 
 @op
 def mean(xp, x, *, axis=None, keepdims=False):
-    return backend.total(xp, x, axis, keepdims) / _count(x, axis)
+    return sums.total(xp, x, axis, keepdims) / _count(x, axis)
 mean.vjps(lambda g, out, x, axis=None, keepdims=False: spread(_kept(g, x, axis) / _count(x, axis), x))
 
 
@@ -63,7 +63,7 @@ def _before(x: Any, axis: int) -> Any:
 @op
 def var(xp, x, *, axis=None, keepdims=False, correction=1):
     squares = xp.square(x - mean.function(xp, x, axis=axis, keepdims=True))
-    return backend.total(xp, squares, axis, keepdims) / max(_count(x, axis) - correction, 0)
+    return sums.total(xp, squares, axis, keepdims) / max(_count(x, axis) - correction, 0)
 var.vjps(lambda g, out, x, axis=None, keepdims=False, correction=1:
          _kept(g, x, axis) * 2 / (_count(x, axis) - correction) * (x - mean(x, axis=axis, keepdims=True)))
 

@@ -191,7 +191,7 @@ ALL = (
         "Softmax takes exp of the scores as they are, without the largest taken away first.",
         "exp overflows above 709 (88 in float32): the loss is infinite, its gradient is nan, and so are all weights.",
         {
-            "minidl.ops.fused:_shifted": (("return x - x.max(axis=axis, keepdims=True) if", "return x if"),),
+            "minidl.ops.fused:_shifted": (("return x - sums.largest(xp, x, axis) if", "return x if"),),
             "minidl.ops.fused:softmax_cross_entropy": (("x = x - x.max(axis=1, keepdims=True)", "x = x"),),
         },
         Curve(_losses_by_size, "larger score", "loss"),

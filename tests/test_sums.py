@@ -1,0 +1,52 @@
+"""minidl.sums: sums and largest entries of arrays of any shape and layout, as NumPy's in float64."""
+
+import numpy as np
+import pytest
+
+from minidl.sums import BLOCK, LENGTH, largest, total
+
+SHAPES = [
+    ((9000, 64), 0), ((9000, 64), 1), ((9000, 64), (-1,)), ((9000, 64), (0, 1)), ((9000, 64), ()), ((100_000, 3), 0),
+    ((4, 100_003), 1), ((7, LENGTH * 9), 1), ((BLOCK * 9, 7, 1), 0), ((16, 28, 28, 7), (1, 2, 3)),
+    ((64, 16, 9, 9), (0, 2, 3)), ((3, 5, 7, 100), (1, 3)), ((2, 3, 4000), (0, 1)), ((70_001,), 0), ((99, 1, 300), 1),
+]  # fmt: skip
+LAYOUTS = {
+    "rows": lambda x: x,
+    "batch last": lambda x: np.moveaxis(np.moveaxis(x, 0, -1).copy(), -1, 0),
+    "backwards": lambda x: x[::-1],
+    "every other": lambda x: np.repeat(x, 2, axis=0)[::2],
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "int32", "bool"])
+@pytest.mark.parametrize(("shape", "axis"), SHAPES)
+def test_sums_are_numpys(shape, axis, dtype, layout):
+    x = LAYOUTS[layout]((np.random.default_rng(0).random(shape) * 2).astype(dtype))
+    kind = {"float32": "float32", "float64": "float64", "float16": "float32"}.get(dtype, "int64")
+    for keepdims in (False, True):
+        expected = x.astype(np.float64).sum(axis=axis, keepdims=keepdims)
+        found = total(np, x, axis, keepdims)
+        assert found.shape == expected.shape and found.dtype == kind
+        np.testing.assert_allclose(found, expected, rtol=5e-6 if kind == "float32" else 1e-13)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_many_numbers_keep_their_digits(axis):
+    x = np.random.default_rng(0).random((2, 1_000_003), dtype=np.float32)
+    found = total(np, x if axis else np.ascontiguousarray(x.T), axis)
+    np.testing.assert_allclose(found, x.sum(1, dtype=np.float64), rtol=3e-7)
+
+
+def test_nothing_is_hidden():
+    x = np.ones((300, 64), np.float32)
+    x[7, 3], x[8, 4] = np.nan, np.inf
+    assert np.isnan(total(np, x, 0)[3]) and total(np, x, 1)[8] == np.inf and np.isnan(total(np, x, 1)[7])
+    assert np.isnan(largest(np, x, 1)[7]) and largest(np, x, -1)[8] == np.inf
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize(("shape", "axis"), [((300, 28), 1), ((300, 28), 0), ((30, 5, 64), -1), ((20, 30, 63), 2)])
+def test_largest_entries_are_numpys(shape, axis, layout):
+    x = LAYOUTS[layout](np.random.default_rng(0).standard_normal(shape).astype("f"))
+    np.testing.assert_array_equal(largest(np, x, axis), x.max(axis=axis, keepdims=True))
