@@ -1,7 +1,7 @@
 """Long arrays shared out among threads: a loop of NumPy's runs in one, and lets others work meanwhile.
 
-Convolutions and optimizers compute the same bits for any number of threads; what is cut into slices is added up by
-BLAS, which may round otherwise where there are more rows or fewer.
+What is computed entry by entry is the same to the last bit, however many threads there are; products and sums BLAS may
+round otherwise where it works in a thread of minidl's.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import nullcontext
 from contextvars import copy_context
 from functools import partial
@@ -37,25 +37,23 @@ def get_num_threads() -> int:
 
 
 def set_num_threads(num: int) -> None:
-    """Let `num` threads share long arrays (RuntimeError for less than one); matrix products have BLAS's own.
+    """Let `num` threads share long arrays (RuntimeError for less than one); most matrix products have BLAS's own.
 
     >>> set_num_threads(2)
     >>> get_num_threads()
     2
     """
     global _count
-    if type(num) is not int or num < 1:
+    if isinstance(num, bool) or not hasattr(num, "__index__") or num < 1:
         raise RuntimeError(f"set_num_threads: expected a whole number from 1, got {num!r}")
-    _count = num
-    if _pool is not None:
-        _pool.shutdown(wait=False)
-    _forget_pool()
+    _count = int(num)
+    _forget_pool()  # its threads end when nobody waits for them any more
 
 
 def in_threads(work: Callable[..., None], parts: Sequence[Any], *given: Any, multiply: bool = False) -> None:
     """work(*part, *given) for each of the parts, in several threads; no two parts may write to the same place.
 
-    `multiply` says that `work` multiplies matrices: each thread then does so alone.
+    `multiply` says that `work` multiplies matrices: each thread then does so alone, and so do all others meanwhile.
     """
     count = min(get_num_threads(), len(parts)) or 1
     on_gpu = bool(given) and not isinstance(given[0], (np.ndarray, list))
@@ -66,33 +64,43 @@ def in_threads(work: Callable[..., None], parts: Sequence[Any], *given: Any, mul
         for part in parts[first::count]:
             work(*part, *given)
 
-    if count > 1:
-        blas.let_sleep()
-    with blas.one_thread() if multiply and count > 1 else nullcontext():
-        # Each in a copy of the caller's context, where np.errstate is kept.
-        others = [_threads().submit(copy_context().run, some, k) for k in range(1, count)]
+    if count == 1:
+        return some(0)
+    blas.let_sleep()
+    pool, others, own = _threads(), list[Future[None]](), [0]
+    with blas.one_thread() if multiply else nullcontext():
+        for k in range(1, count):
+            try:  # each in a copy of the caller's context, where np.errstate is kept
+                others.append(pool.submit(copy_context().run, some, k))
+            except RuntimeError:  # at the end of a program nobody takes work any more
+                own.append(k)
         try:
-            some(0)
+            for k in own:
+                some(k)
         finally:
-            for other in others:
-                other.result()
+            wait(others)  # even if one fails: from here on nobody writes or multiplies any more
+        for other in others:
+            other.result()
 
 
 def in_slices(function: Callable[..., Any], x: Any, *others: Any, axis: Sequence[int], **settings: Any) -> Any:
     """function(x, *others, axis=axis, **settings), a tuple of arrays; of a long x in slices along another dimension.
 
-    Only for what treats all places in the dimensions that are not in `axis` alike, and keeps these dimensions.
+    Only for what treats all places in the dimensions that are not in `axis` alike, and keeps these dimensions.  The
+    function is first called on slices of no length: they show what its results are like, and which are its arguments.
     """
     arrays, words = [x, *others], {"axis": axis, **settings}
     free = [d - x.ndim for d in range(x.ndim) if d not in axis and d - x.ndim not in axis]
-    if not all(y is None or isinstance(y, np.ndarray) for y in arrays) or x.size < LONG or not free:
+    long = free and all(y is None or isinstance(y, np.ndarray) for y in arrays) and x.size >= LONG
+    d = max(free, key=lambda d: (x.shape[d] > 1, x.strides[d])) if long else 0  # the slowest
+    n = x.shape[d] if long else 0
+    count = min(2 * x.size // LONG, n // 2)  # where n is 1, NumPy would add up otherwise
+    if count < 2 or get_num_threads() == 1:
         return function(*arrays, **words)
-    d = max(free, key=lambda d: x.strides[d])  # the slowest
-    n, nothing = x.shape[d], _part(arrays, d, 0, 0)
-    given = {id(part): whole for part, whole in zip(nothing, arrays, strict=True)}  # results that are no new ones
-    results = [given.get(id(y), y) for y in function(*nothing, **_part(words, d, 0, 0))]  # says what there will be
+    nothing = _part(arrays, d, 0, 0)
+    given = {id(part): whole for part, whole in zip(nothing, arrays, strict=True)}
+    results = [given.get(id(y), y) for y in function(*nothing, **_part(words, d, 0, 0))]
     new = [None if any(y is whole for whole in arrays) else _longer(y, d, x) for y in results]
-    count = max(1, min(get_num_threads(), x.size // (LONG // 2), n // 2))  # NumPy adds up otherwise where n is 1
     parts = [(n * k // count, n * (k + 1) // count) for k in range(count)]
     in_threads(_slice, parts, new, d, function, arrays, words, multiply=True)  # for sums are products, see sums.py
     return tuple([y if y_new is None else y_new for y, y_new in zip(results, new, strict=True)])
@@ -101,7 +109,7 @@ def in_slices(function: Callable[..., Any], x: Any, *others: Any, axis: Sequence
 def _longer(y: Any, d: int, x: Any) -> Any:
     """An empty array like y, but as long as x in that dimension."""
     shape = y.shape[:d] + x.shape[d:][:1] + y.shape[y.ndim + d + 1 :]
-    return np.empty_like(x) if shape == x.shape else np.empty(shape, y.dtype)
+    return np.empty_like(x, y.dtype) if shape == x.shape else np.empty(shape, y.dtype)
 
 
 def _slice(start: int, end: int, new: Any, d: int, function: Any, arrays: Any, words: Any) -> None:
@@ -112,7 +120,7 @@ def _slice(start: int, end: int, new: Any, d: int, function: Any, arrays: Any, w
 
 
 def _part(x: Any, d: int, start: int, end: int) -> Any:
-    """Some places of arrays along a dimension, which is counted from the last; of what has one place there, that."""
+    """x[start:end] along dimension d, counted from the last, of all arrays in x; one with 1 place there stays whole."""
     if type(x) is list:
         return [_part(y, d, start, end) for y in x]
     if type(x) is dict:
@@ -125,10 +133,10 @@ def _part(x: Any, d: int, start: int, end: int) -> Any:
 
 def _threads() -> ThreadPoolExecutor:
     global _pool
-    if _pool is None:
+    if (pool := _pool) is None:
         many = max(1, get_num_threads() - 1)  # and the one that calls
-        _pool = ThreadPoolExecutor(many, "minidl", initializer=partial(setattr, _here, "helper", True))
-    return _pool
+        _pool = pool = ThreadPoolExecutor(many, "minidl", initializer=partial(setattr, _here, "helper", True))
+    return pool
 
 
 def _forget_pool() -> None:

@@ -139,8 +139,15 @@ def test_the_same_bits_over_a_thousand_steps() -> None:
     assert programs(replayed.step) == 1
 
 
+@pytest.fixture
+def threads_as_before() -> Iterator[None]:
+    before = minidl.get_num_threads()
+    yield
+    minidl.set_num_threads(before)
+
+
 @pytest.mark.parametrize("threads", [1, 2, 3])
-def test_the_same_bits_of_long_arrays_in_several_threads(threads: int) -> None:
+def test_the_same_bits_of_long_arrays_in_several_threads(threads: int, threads_as_before: None) -> None:
     def network() -> nn.Module:
         return nn.Sequential(
             nn.Unflatten(1, (4, 1, 5)), nn.Upsample(scale_factor=(28, 5)), nn.Conv2d(4, 8, 3, padding=1),
@@ -148,14 +155,48 @@ def test_the_same_bits_of_long_arrays_in_several_threads(threads: int) -> None:
             nn.Linear(858, 5),
         )  # fmt: skip
 
-    data, before, found = list(batches(5, 64)), minidl.get_num_threads(), []
+    data, found = list(batches(5, 64)), []
     minidl.set_num_threads(threads)
     for compiled in (False, True):
         training = Training(compiled, network)
         found.append(training.run(data))
-    minidl.set_num_threads(before)
     assert_same(*found)
     assert programs(training.step) == 1 and not training.step.refused
+
+
+def test_another_thread_that_convolves_does_not_make_a_recording_deaf(threads_as_before: None) -> None:
+    minidl.set_num_threads(2)
+    inside, over, count = threading.Event(), threading.Event(), minidl.zeros(1)
+    conv, x = nn.Conv2d(1, 2, 3), minidl.randn(64, 1, 40, 40)
+
+    class Slow(nn.Module):
+        def forward(self, images: Any) -> Any:
+            return conv(images)
+
+    def waiting(work: Any, parts: Any, *given: Any, **words: Any) -> None:
+        inside.set()
+        over.wait(10)
+        original(work, parts, *given, **words)
+
+    original = minidl.threads.in_threads
+
+    @minidl.compile
+    def step(y: Any) -> Any:
+        if not inside.is_set() and len(step.programs) == 0:
+            other.start()
+            inside.wait(10)
+        count.add_(1)
+        over.set()
+        return y * 2
+
+    other = threading.Thread(target=lambda: Slow()(x))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(minidl.threads, "in_threads", waiting)
+        step(minidl.ones(3))
+    other.join()
+    for _ in range(3):
+        step(minidl.ones(3))
+    assert count.item() == 4
 
 
 def test_other_shapes_are_recorded_anew() -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache, partial
 from typing import Any
-from unittest.mock import patch
 
 import numpy as np
 
@@ -25,6 +24,8 @@ def products(m: Any, workload: str) -> list[Product]:
 
     Those that are alike share their arrays, as the blocks of a convolution share a place in the cache.
     """
+    from unittest.mock import patch
+
     step = WORKLOADS[workload](m)
     step()  # what only the first step does is done
     with (

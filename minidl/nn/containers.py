@@ -122,7 +122,7 @@ class Sequential(_Numbered):
     __rmul__ = __mul__
 
     def forward(self, input: Any) -> Any:
-        if type(input) is Tensor and type(input.array) is not np.ndarray:
+        if type(input) is Tensor and not isinstance(input.array, np.ndarray):
             return self._forward_on_gpu(input)
         for module in vars(self).values():
             if isinstance(module, Module):
@@ -131,9 +131,8 @@ class Sequential(_Numbered):
 
     def _forward_on_gpu(self, input: Tensor) -> Any:
         """The same; where a ReLU comes behind a layer, one kernel adds the layer's bias and makes both results."""
-        modules = [module for _, module in self._own_modules()]
         try:
-            for module, behind in pairwise([*modules, self]):  # behind the last is no ReLU
+            for module, behind in pairwise([*self, self]):  # behind the last is no ReLU
                 kernels.ahead.relu = _is_plain(module, *_WITH_BIAS) and _is_plain(behind, ReLU)
                 input = module(input)
             return input
@@ -142,7 +141,7 @@ class Sequential(_Numbered):
 
 
 def _is_plain(module: Module, *kinds: type[Module]) -> bool:
-    """Whether calling the module does what one of these classes does, and nothing else."""
+    """Whether calling the module does what one of these classes does; who patches a class is trusted."""
     return type(module) in kinds and not module._hooked and "forward" not in vars(module)
 
 

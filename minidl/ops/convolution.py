@@ -31,7 +31,7 @@ def _blocks(xp: Any, x: Array, window: Window) -> tuple[Array, list[tuple[int, i
 
 def _columns(seen: Array, start: int, end: int, window: Window, groups: int) -> tuple[slice, Array]:
     """The columns of some rows of out: their places among all, and the block (groups, C/groups·kernel, columns)."""
-    if seen.ndim == 2 + len(window.size):  # images
+    if kernels.fit_without_xp(seen):  # images
         block = kernels.im2col(array_module(seen), seen, window, start, end)
     else:
         block = seen[(slice(None),) * (1 + len(window.kernel)) + (slice(start, end),)]
@@ -88,7 +88,8 @@ def convolution_weight(xp, g, x, *, window, groups=1):
     """The gradient of convolution at its weight: (N, O, *out), (N, C, *size) -> (O, C/groups, *kernel)."""
     (seen, blocks), outputs, channels = _blocks(xp, x, window), g.shape[1], x.shape[1]
     entries = channels // groups * math.prod(window.kernel)
-    count = min(len(blocks), 8 if entries * outputs > 500 else 1)  # NumPy lets no other thread work on less meanwhile
+    # During a product of up to 500 entries NumPy lets no other thread work; large ones are slow to add up.
+    count = min(len(blocks), 8 if 500 < entries * outputs < 1 << 20 else 1)
     strips = [(i, blocks[i::count]) for i in range(count)]
     sums = xp.empty((count, groups, entries, outputs // groups), x.dtype)
     threads.in_threads(_correlate, strips, sums, seen, _grouped(xp, g, groups), window, multiply=True)

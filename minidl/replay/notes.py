@@ -128,11 +128,12 @@ class Notes(ABC):
     @contextmanager
     def unheard(self) -> Iterator[None]:
         """What happens in the block is not noted."""
-        self.asleep += 1
+        ours = threading.get_ident() == self.thread  # another thread is not heard anyway
+        self.asleep += ours
         try:
             yield
         finally:
-            self.asleep -= 1
+            self.asleep -= ours
 
     def gradients(self) -> list[Tensor]:
         """The tensors that the step put into .grad, or found there."""
