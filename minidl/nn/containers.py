@@ -15,6 +15,7 @@ import numpy as np
 
 from minidl import kernels
 from minidl.autograd import Tensor
+from minidl.backend import modules
 from minidl.nn.activations import ReLU
 from minidl.nn.conv import Conv1d, Conv2d, Conv3d
 from minidl.nn.linear import Linear
@@ -122,7 +123,7 @@ class Sequential(_Numbered):
     __rmul__ = __mul__
 
     def forward(self, input: Any) -> Any:
-        if type(input) is Tensor and not isinstance(input.array, np.ndarray):
+        if type(input) is Tensor and modules[type(input.array)] is not np:
             return self._forward_on_gpu(input)
         for module in vars(self).values():
             if isinstance(module, Module):
