@@ -208,8 +208,9 @@ class Program:
 
     def run(self, arrays: Sequence[Array]) -> None:
         """Update w and memory in `arrays`, which are [w, g, *memory], flat; the numbers are in `cells`."""
-        n, threads = len(arrays[0]), min(get_num_threads(), len(arrays[0]) // SHARE)
-        if n < 4 * SHARE or threads == 1:  # below, waking the others costs more than they do
+        n = len(arrays[0])
+        # Below this length, waking the others costs more than they do.
+        if n < 4 * SHARE or (threads := min(get_num_threads(), n // SHARE)) == 1:
             return self._repeat(CHUNK, 0, arrays)
         while len(self._buffers) < threads:
             self._buffers.append([aligned(np, SHARE, x.dtype) for x in self._buffers[0]])
