@@ -92,11 +92,11 @@ def in_slices(function: Callable[..., Any], x: Any, *others: Any, axis: Sequence
     arrays, words = [x, *others], {"axis": axis, **settings}
     free = [d - x.ndim for d in range(x.ndim) if d not in axis and d - x.ndim not in axis]
     long = free and all(y is None or isinstance(y, np.ndarray) for y in arrays) and x.size >= LONG
-    if not long or get_num_threads() == 1:
+    if not long:
         return function(*arrays, **words)
     d = max(free, key=lambda d: (x.shape[d] > 1, x.strides[d]))  # the slowest
     n = x.shape[d]
-    if (count := min(2 * x.size // LONG, n // 2)) < 2:  # where n is 1, NumPy would add up otherwise
+    if (count := min(get_num_threads(), 2 * x.size // LONG, n // 2)) < 2:
         return function(*arrays, **words)
     nothing = _part(arrays, d, 0, 0)
     given = {id(part): whole for part, whole in zip(nothing, arrays, strict=True)}

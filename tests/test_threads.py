@@ -87,7 +87,7 @@ def test_long_arrays_are_standardized_in_slices(make, shape, monkeypatch):
         minidl.set_num_threads(count)
         found.append(trained_twice(model, x))
     assert_close(found)
-    assert min(shared) > 1 and shared == shared[: len(shared) // 2] * 2  # the same parts for two threads or three
+    assert {2, 3} <= set(shared)
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
