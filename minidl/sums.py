@@ -15,7 +15,7 @@ from minidl.backend import Array
 
 LARGE = 1 << 14  # entries: below, looking how the array lies takes longer than its sum
 BLOCK = 128  # rows: so many are added one to the other
-LENGTH = 1024  # entries of a row: so many are added up in one product
+LENGTH = 128  # entries of a row: so many are added up in one product, for among equal numbers errors would pile up
 
 
 def total(xp: Any, x: Array, axis: Any = None, keepdims: bool = False) -> Array:
@@ -51,9 +51,11 @@ def _sums_of_rows(x: Array) -> Array:
     n = x.shape[1]
     if n <= LENGTH:
         return x @ _ones(n, x.dtype)
+    if n < 16 * LENGTH:  # as many calls of BLAS as rows: NumPy is as fast
+        return x.sum(1)
     whole = n - n % LENGTH
     sums = _sums_of_rows(x[:, :whole].reshape(len(x), -1, LENGTH) @ _ones(LENGTH, x.dtype))
-    return sums if whole == n else sums + x[:, whole:] @ _ones(n - whole, x.dtype)
+    return sums if whole == n else sums + x[:, whole:].sum(1)
 
 
 @lru_cache(256)
