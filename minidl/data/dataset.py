@@ -99,7 +99,9 @@ class TensorDataset(Dataset):
 
     def batch(self, indices: backend.Array) -> tuple[Tensor, ...]:
         """Every tensor's rows at `indices`: one look-up for each tensor."""
-        return self[indices]
+        if any(t.requires_grad for t in self.tensors):
+            return self[indices]
+        return tuple(Tensor(t.array.take(indices, axis=0)) for t in self.tensors)  # half the time of indexing
 
 
 class Subset(Dataset):
