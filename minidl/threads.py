@@ -83,6 +83,12 @@ def in_threads(work: Callable[..., None], parts: Sequence[Any], *given: Any, mul
             other.result()
 
 
+def shares(n: int, size: int) -> list[tuple[int, int]]:
+    """The places 0 to n, which stand for `size` entries, as (start, end) for each thread; fewer if short."""
+    count = max(1, min(get_num_threads(), size // LONG, n // 2))
+    return [(n * k // count, n * (k + 1) // count) for k in range(count)]
+
+
 def in_slices(function: Callable[..., Any], x: Any, *others: Any, axis: Sequence[int], **settings: Any) -> Any:
     """function(x, *others, axis=axis, **settings), a tuple of arrays; of a long x in slices along another dimension.
 
@@ -96,13 +102,12 @@ def in_slices(function: Callable[..., Any], x: Any, *others: Any, axis: Sequence
         return function(*arrays, **words)
     d = max(free, key=lambda d: (x.shape[d] > 1, x.strides[d]))  # the slowest
     n = x.shape[d]
-    if (count := min(get_num_threads(), 2 * x.size // LONG, n // 2)) < 2:
+    if len(parts := shares(n, 2 * x.size)) < 2:
         return function(*arrays, **words)
     nothing = _part(arrays, d, 0, 0)
     given = {id(part): whole for part, whole in zip(nothing, arrays, strict=True)}
     results = [given.get(id(y), y) for y in function(*nothing, **_part(words, d, 0, 0))]
     new = [None if any(y is whole for whole in arrays) else _longer(y, d, x) for y in results]
-    parts = [(n * k // count, n * (k + 1) // count) for k in range(count)]
     in_threads(_slice, parts, new, d, function, arrays, words, multiply=True)  # for sums are products, see sums.py
     return tuple([y if y_new is None else y_new for y, y_new in zip(results, new, strict=True)])
 

@@ -277,8 +277,7 @@ class Tensor:
     def until_now(self) -> Tensor:
         """This tensor in its present state, for `become`: the state lives on as an input of what comes after."""
         old = Tensor(self.array)
-        for slot in ("name", "tracked", "op", "inputs", "arrays", "settings", "order", "pauses", "hooks", "version",
-                     "origin"):  # fmt: skip
+        for slot in set(Tensor.__slots__) - {"array", "grad", "after", "__weakref__"}:
             if hasattr(self, slot):
                 setattr(old, slot, getattr(self, slot))
         return old

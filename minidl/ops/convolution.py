@@ -14,27 +14,31 @@ import numpy as np
 from minidl import kernels, threads
 from minidl.autograd import op
 from minidl.backend import Array, array_module
+from minidl.ops.shapes import part
 from minidl.ops.windows import Window, all_seen, batch_first, batch_last, new_frame
 
-# Columns are made for so many output rows at a time that a block stays in a core's second-level cache; on a GPU, which
-# is quickest with all of them, that they do not fill its memory.
-_BLOCK_BYTES, _BLOCK_BYTES_ON_GPU = 1 << 19, 1 << 28
+# Columns are made for so many output rows at a time that a block stays in a core's second-level cache, those of the
+# input's gradient in the third, for longer products; on a GPU, quickest with all, that they do not fill its memory.
+_BLOCK_BYTES, _INPUT_BLOCK_BYTES, _BLOCK_BYTES_ON_GPU = 1 << 19, 1 << 22, 1 << 28
 
 
-def _blocks(xp: Any, x: Array, window: Window) -> tuple[Array, list[tuple[int, int]]]:
-    """What `_columns` makes columns of, for images x (N, C, *size), and the blocks to do so in: rows of out."""
-    row = x.shape[1] * math.prod(window.kernel) * math.prod(window.out[1:]) * len(x) * x.itemsize
-    step, height = max(1, (_BLOCK_BYTES if xp is np else _BLOCK_BYTES_ON_GPU) // max(1, row)), window.out[0]
-    seen = batch_last(x) if kernels.fit(xp, x) else all_seen(xp, batch_last(x), window)
-    return seen, [(start, min(start + step, height)) for start in range(0, height, step)]
+def _blocks(x: Array, channels: int, window: Window, size: int) -> list[tuple[int, int]]:
+    """The rows of out whose columns have about `size` bytes, for images (N, channels, *size) as in x (N, ...)."""
+    row = channels * math.prod(window.kernel) * math.prod(window.out[1:]) * len(x) * x.itemsize
+    step, height = max(1, size // max(1, row)), window.out[0]
+    return [(start, min(start + step, height)) for start in range(0, height, step)]
+
+
+def _seen(xp: Any, x: Array, window: Window) -> tuple[Array, list[tuple[int, int]]]:
+    """What `_columns` makes columns of, for images x (N, C, *size), and the blocks to do so in."""
+    blocks = _blocks(x, x.shape[1], window, _BLOCK_BYTES if xp is np else _BLOCK_BYTES_ON_GPU)
+    return batch_last(x) if kernels.fit(xp, x) else all_seen(xp, batch_last(x), window), blocks
 
 
 def _columns(seen: Array, start: int, end: int, window: Window, groups: int) -> tuple[slice, Array]:
     """The columns of some rows of out: their places among all, and the block (groups, C/groups·kernel, columns)."""
-    if kernels.fit_without_xp(seen):  # images
-        block = kernels.im2col(array_module(seen), seen, window, start, end)
-    else:
-        block = seen[(slice(None),) * (1 + len(window.kernel)) + (slice(start, end),)]
+    rows, images = part(1 + len(window.kernel), start, end), kernels.fit_without_xp(seen)
+    block = kernels.im2col(array_module(seen), seen, window, start, end) if images else seen[rows]
     row = math.prod(window.out[1:]) * seen.shape[-1]
     entries = seen.shape[0] * math.prod(window.kernel) // groups
     return slice(start * row, end * row), block.reshape(groups, entries, (end - start) * row)
@@ -52,7 +56,7 @@ def convolution(xp, x, w, b=None, *, window, groups=1):
     out = xp.empty((groups, outputs // groups, math.prod(window.out) * batch), x.dtype)
     w = w.reshape(groups, outputs // groups, math.prod(w.shape[1:]))
     b = None if b is None else b.reshape(groups, outputs // groups, 1)
-    seen, blocks = _blocks(xp, x, window)
+    seen, blocks = _seen(xp, x, window)
     threads.in_threads(_convolve, blocks, out, seen, w, b if xp is np else None, window, multiply=True)
     if b is not None and xp is not np and not kernels.bias_and_relu(xp, out, b):
         out += b
@@ -70,23 +74,33 @@ def _convolve(start: int, end: int, out: Array, seen: Array, w: Array, b: Array 
 def convolution_input(xp, g, w, *, window, groups=1):
     """The gradient of convolution at its input: each g (N, O, *out) added to all that its window saw: (N, C, *size)."""
     batch, outputs, channels = g.shape[0], w.shape[0], w.shape[1] * groups
-    g = _grouped(xp, g, groups)
-    w = w.reshape(groups, outputs // groups, channels // groups, len(window.places))
-    if kernels.fit(xp, g) and channels * len(window.places) * g.nbytes <= outputs * _BLOCK_BYTES_ON_GPU:
+    blocks = _blocks(g, channels, window, _INPUT_BLOCK_BYTES if xp is np else _BLOCK_BYTES_ON_GPU)
+    g, w = _grouped(xp, g, groups), w.reshape(groups, outputs // groups, channels // groups, len(window.places))
+    if kernels.fit(xp, g) and len(blocks) == 1:
         columns = kernels.matmul(xp, w.reshape(groups, outputs // groups, -1).swapaxes(1, 2), g)
         return batch_first(kernels.col2im(xp, columns.reshape(channels, *window.kernel, *window.out, batch), window))
-    frame, w = new_frame(xp, channels, batch, window, g.dtype), w.transpose(3, 0, 2, 1).copy()
-    share = xp.empty((groups, channels // groups, g.shape[2]), g.dtype)
-    for place, entry in zip(window.places, w, strict=True):  # entry: (groups, C/groups, O/groups)
-        seen = frame[place]  # what this entry of the kernel met, everywhere
-        seen += kernels.matmul(xp, entry, g, share).reshape(seen.shape)
+    frame, w = new_frame(xp, channels, batch, window, g.dtype), w.transpose(0, 2, 3, 1)
+    parts = threads.shares(channels // groups, g[0, 0].size * channels * len(window.places) // 4)
+    given = frame.reshape(*w.shape[:2], *frame.shape[1:]), g, w, blocks, window
+    threads.in_threads(_give_back, parts, *given, multiply=True)
     return batch_first(frame[window.image])
+
+
+def _give_back(first: int, last: int, frame: Array, g: Array, w: Array, blocks: Any, window: Window) -> None:
+    """Add the columns wᵀ g of some channels of each group where the window saw them, block by block."""
+    frame, w, row = frame[:, first:last], w[:, first:last], g.shape[-1] // window.out[0]
+    for start, end in blocks:
+        columns = kernels.matmul(array_module(w), w.reshape(len(w), -1, w.shape[-1]), g[:, :, start * row : end * row])
+        columns = columns.reshape(*w.shape[:-1], end - start, *window.out[1:], frame.shape[-1])
+        for i, place in enumerate(window.places):
+            seen = frame[(slice(None), *place)][:, :, start:end]
+            seen += columns[:, :, i]
 
 
 @op
 def convolution_weight(xp, g, x, *, window, groups=1):
     """The gradient of convolution at its weight: (N, O, *out), (N, C, *size) -> (O, C/groups, *kernel)."""
-    (seen, blocks), outputs, channels = _blocks(xp, x, window), g.shape[1], x.shape[1]
+    (seen, blocks), outputs, channels = _seen(xp, x, window), g.shape[1], x.shape[1]
     entries = channels // groups * math.prod(window.kernel)
     # During a product of up to 500 entries NumPy lets no other thread work; large ones are slow to add up.
     count = min(len(blocks), 8 if 500 < entries * outputs < 1 << 20 else 1)

@@ -76,9 +76,7 @@ def _log_unless(condition: Any, x: Any) -> Any:
 
 def _one_less(y: Any) -> Any:
     """y - 1, but 0 for y = 0, where the derivative y·x^(y-1) is 0 for every x, 0 included."""
-    if isinstance(y, (int, float)):
-        return y - 1 if y else 0
-    return where(y == 0, 0.0, y - 1)
+    return (y - 1 if y else 0) if isinstance(y, (int, float)) else where(y == 0, 0.0, y - 1)
 
 
 sqrt = ufunc("sqrt", lambda g, out, x: g * 0.5 / out)
@@ -101,9 +99,7 @@ floor_divide.vjps(lambda g, out, x, y: g * 0,  # flat wherever it has a derivati
 
 @op
 def truncating_divide(xp, x, y):
-    if _whole(x, y):  # a float may be too short for the quotient
-        return (x - xp.fmod(x, _divisor(x, y))) // y
-    return xp.trunc(x / y)
+    return (x - xp.fmod(x, _divisor(x, y))) // y if _whole(x, y) else xp.trunc(x / y)  # a float may be too short
 truncating_divide.vjps(lambda g, out, x, y: g * 0,
                        lambda g, out, x, y: g * 0)
 
@@ -207,11 +203,8 @@ fmin = ufunc("fmin",
 
 @op
 def clip(xp, x, *, low, high): return xp.clip(x, low, high)
-clip.vjps(lambda g, out, x, low, high: where(x == out, g, 0.0) if _in_order(low, high) else g * 0)
-
-
-def _in_order(low: Any, high: Any) -> bool:
-    return low is None or high is None or low <= high  # else every entry becomes `high`
+clip.vjps(lambda g, out, x, low, high:
+          g * 0 if None not in (low, high) and low > high else where(x == out, g, 0.0))  # 0: every entry becomes high
 
 
 @op

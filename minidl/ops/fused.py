@@ -38,9 +38,8 @@ linear.vjps(lambda g, out, x, w, b=None: linear(g, w.T),
 
 def _outer(g: Any, x: Any) -> Any:
     """The outer products of the rows, summed: (rows, out), (rows, in) -> (out, in)."""
-    if g.shape[0] == 1 and type(g) is np.ndarray:
-        return np.dot(g.T, x)  # NumPy's @ leaves this one to a slow loop
-    return kernels.product(g.T, x)
+    # NumPy's @ leaves that of a single row to a slow loop.
+    return np.dot(g.T, x) if g.shape[0] == 1 and type(g) is np.ndarray else kernels.product(g.T, x)
 
 
 def _rows(x: Any) -> Any:

@@ -10,10 +10,20 @@ from typing import Any
 
 import numpy as np
 
-from minidl import kernels
+from minidl import kernels, threads
 from minidl.autograd import op
-from minidl.backend import Array
+from minidl.backend import Array, array_module
 from minidl.ops.windows import Window, batch_first, batch_last, framed, new_frame
+
+
+def _joined(join: Any, x: Array, window: Window) -> Array:
+    """The sum, say, of what each window sees, if `join` is np.add: (C, *frame, N) -> (C, *out, N)."""
+    first, *others = window.places
+    out = x[first].copy()
+    for place in others:
+        join(out, x[place], out=out)
+    return out
+
 
 # -- the largest entry --------------------------------------------------------------------------------------------
 # The gradient goes to the first largest entry of each window; picking those entries from another array is the
@@ -30,12 +40,7 @@ def max_pool(xp, x, *, window):
     """The largest entry in each window: (N, C, *size) -> (N, C, *out)."""
     if kernels.fit(xp, x):
         return batch_first(kernels.max_pool(xp, batch_last(x), window))
-    x = framed(xp, batch_last(x), window, _lowest(x.dtype))
-    first, *others = window.places
-    out = x[first].copy()
-    for place in others:
-        xp.maximum(out, x[place], out=out)
-    return batch_first(out)
+    return batch_first(_joined(xp.maximum, framed(xp, batch_last(x), window, _lowest(x.dtype)), window))
 
 
 @op
@@ -44,14 +49,19 @@ def max_pool_input(xp, g, x, out, *, window):
     g, x = xp.ascontiguousarray(batch_last(g)), batch_last(x)
     if kernels.fit(xp, g, x):
         return batch_first(kernels.max_pool_input(xp, g, x, batch_last(out), window))
-    frame = new_frame(xp, x.shape[0], x.shape[-1], window, g.dtype)
-    for place, chosen in _winners(xp, x, out, window):
-        seen = frame[place]
-        if window.tiles:
-            xp.multiply(g, chosen, out=seen)
-        else:
-            seen += g * chosen
+    frame, x = new_frame(xp, x.shape[0], x.shape[-1], window, g.dtype), framed(xp, x, window, _lowest(x.dtype))
+    threads.in_threads(_to_winners, threads.shares(len(x), x.size), frame, g, x, batch_last(out), window)
     return batch_first(frame[window.image])
+
+
+def _to_winners(start: int, end: int, frame: Array, g: Array, x: Array, out: Array, window: Window) -> None:
+    """Add g to the frame where x equals out, of some channels."""
+    for place, chosen in _winners(x[start:end], out[start:end], window):
+        seen = frame[start:end][place]
+        if window.tiles:
+            array_module(g).multiply(g[start:end], chosen, out=seen)
+        else:
+            seen += g[start:end] * chosen
 
 
 @op
@@ -60,15 +70,15 @@ def max_pool_pick(xp, y, x, out, *, window):
     if kernels.fit(xp, x, y):
         return batch_first(kernels.max_pool_pick(xp, batch_last(y), batch_last(x), batch_last(out), window))
     picked, y = xp.zeros_like(batch_last(out)), framed(xp, batch_last(y), window)
-    for place, chosen in _winners(xp, batch_last(x), out, window):
+    x = framed(xp, batch_last(x), window, _lowest(x.dtype))
+    for place, chosen in _winners(x, batch_last(out), window):
         picked += y[place] * chosen
     return batch_first(picked)
 
 
-def _winners(xp: Any, x: Array, out: Array, window: Window) -> Iterator[tuple[tuple[slice, ...], Array]]:
-    """For each entry of the kernel: the places it meets, and where it is the first that equals the largest."""
-    x, out = framed(xp, x, window, _lowest(x.dtype)), batch_last(out)
-    free = xp.ones(out.shape, bool)
+def _winners(x: Array, out: Array, window: Window) -> Iterator[tuple[tuple[slice, ...], Array]]:
+    """For each entry of the kernel: the places in x it meets, and where it is the first that equals out."""
+    free = array_module(x).ones(out.shape, bool)
     for place in window.places:
         chosen = x[place] == out
         chosen &= free
@@ -89,13 +99,7 @@ def avg_pool(xp, x, *, window, divisor):
     """The sum of each window, zeros around the image, over `divisor`: (N, C, *size) -> (N, C, *out)."""
     if kernels.fit(xp, x):
         return batch_first(kernels.sum_pool(xp, batch_last(x), window) * (1 / divisor))
-    x = framed(xp, batch_last(x), window)
-    first, *others = window.places
-    out = x[first].copy()
-    for place in others:
-        out += x[place]
-    out *= 1 / divisor
-    return batch_first(out)
+    return batch_first(_joined(xp.add, framed(xp, batch_last(x), window), window) * (1 / divisor))
 
 
 @op

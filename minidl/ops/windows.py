@@ -78,8 +78,7 @@ def framed(xp: Any, x: Array, window: Window, value: float = 0) -> Array:
 
 def new_frame(xp: Any, channels: int, batch: int, window: Window, dtype: Any, value: float = 0) -> Array:
     """An array for framed images, (C, *frame, N), full of `value`."""
-    shape = (channels, *window.frame, batch)
-    return xp.full(shape, value, dtype) if value else xp.zeros(shape, dtype)
+    return xp.full((channels, *window.frame, batch), value, dtype)
 
 
 def all_seen(xp: Any, x: Array, window: Window) -> Array:

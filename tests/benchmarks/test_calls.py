@@ -15,7 +15,7 @@ from minidl.bench.workloads import WORKLOADS
 MOST = {  # calls in one step; the same in every run, with a few per cent left for other versions of Python and NumPy
     "8 small ops, forward and backward": 188,
     "MLP 784-128-10, batch 64, Adam": 396,
-    "MLP 784-128-10, batch 1, SGD": 396,
+    "MLP 784-128-10, batch 1, SGD": 397,
     "MLP 784-128-10, batch 1, prediction": 95,
     "40 small tensors: momentum step": 375,
     "40 small tensors: Adam step": 375,
