@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import minidl
+from minidl import threads
 from minidl.bench.workloads import WORKLOADS
 
 MOST = {  # calls in one step; the same in every run, with a few per cent left for other versions of Python and NumPy
@@ -19,7 +20,7 @@ MOST = {  # calls in one step; the same in every run, with a few per cent left f
     "MLP 784-128-10, batch 1, prediction": 95,
     "40 small tensors: momentum step": 375,
     "40 small tensors: Adam step": 375,
-    "1,000,000 weights: Adam step": 140,
+    "1,000,000 weights: Adam step": 98,
 }
 
 
@@ -43,7 +44,8 @@ def calls(step: Any) -> int:
 
 
 @pytest.mark.parametrize("workload", MOST)
-def test_a_step_calls_few_functions(workload: str) -> None:
+def test_a_step_calls_few_functions(workload: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "_count", 1)  # waiting for other threads takes some calls more or fewer
     found = calls(WORKLOADS[workload](minidl))
     assert found <= MOST[workload]
 
