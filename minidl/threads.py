@@ -84,7 +84,7 @@ def in_threads(work: Callable[..., None], parts: Sequence[Any], *given: Any, mul
 
 
 def shares(n: int, size: int) -> list[tuple[int, int]]:
-    """The places 0 to n, which stand for `size` entries, as (start, end) for each thread; fewer if short."""
+    """0 to n cut into one (start, end) for each thread; into fewer if `size`, of all, is less than LONG for each."""
     count = max(1, min(get_num_threads(), size // LONG, n // 2))
     return [(n * k // count, n * (k + 1) // count) for k in range(count)]
 

@@ -7,6 +7,9 @@ import time
 
 import numpy as np
 import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import minidl
 from minidl import blas, nn, optim, threads
@@ -66,6 +69,31 @@ def test_a_long_convolution_is_as_good_as_the_same_for_any_number_of_threads(sha
         minidl.set_num_threads(count)
         found.append(trained_twice(model, x))
     assert_close(found)
+
+
+@pytest.mark.parametrize("count", [2, 3, 5])
+@settings(max_examples=40, deadline=None)
+@given(data=st.data())
+def test_gradients_of_windows_shared_by_channels_or_groups_are_pytorchs(count, data):
+    groups, k, stride, dilation = (data.draw(st.integers(1, most)) for most in (5, 3, 2, 2))
+    channels, outputs = groups * data.draw(st.integers(1, 5)), groups * data.draw(st.integers(1, 2))
+    random = np.random.default_rng(0)
+    x = random.integers(-2, 3, (2, channels, 7, 6)).astype(float)  # many are equally large
+    w = random.standard_normal((outputs, channels // groups, k, k))
+    minidl.set_num_threads(count)
+
+    def gradients(m):
+        given = [m.tensor(array, requires_grad=True) for array in (x, w, x)]
+        F = m.nn.functional
+        y = F.conv2d(*given[:2], stride=stride, padding=k // 2, dilation=dilation, groups=groups)
+        z = F.max_pool2d(given[2], k, stride, k // 2)
+        ((y * y).sum() + (z * z * z).sum()).backward()
+        return [tensor.grad.numpy() for tensor in given]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(threads, "LONG", 16)
+        for ours, theirs in zip(gradients(minidl), gradients(torch), strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-10)
 
 
 @pytest.mark.parametrize(("make", "shape"), [

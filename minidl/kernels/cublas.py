@@ -34,6 +34,8 @@ PROTOTYPES: dict[str, tuple[Any, ...]] = {
 FAST_TF32 = 77  # the way of computing CUBLAS_COMPUTE_32F_FAST_TF32
 BEST = -1  # the algorithm CUBLAS_GEMM_DEFAULT: cuBLAS chooses
 
+CACHED = 1 << 21  # bytes of a result that stay in a core's cache
+
 _zero_and_one = (ctypes.c_float * 2)(0, 1), (ctypes.c_double * 2)(0, 1)
 _float, _double = (ctypes.addressof(pair) for pair in _zero_and_one)
 TYPES = {  # cuBLAS's names for the type and for the way of computing, which adds halves as floats; where 0 and 1 lie
@@ -143,8 +145,13 @@ def matmul(xp: Any, x: Array, y: Array, out: Array = None, add: bool = False) ->
 
 
 def product(x: Any, y: Any) -> Any:
-    """x @ y, of arrays or of tensors: for rules, which are not given xp."""
-    return x @ y if type(x) is np.ndarray else matmul(backend.array_module(x), x, y)  # numpy for tensors, too
+    """x @ y for (n, k) and (k, m), of arrays or of tensors: for rules, which are not given xp."""
+    if type(x) is not np.ndarray:
+        return matmul(backend.array_module(x), x, y)  # numpy for tensors, too
+    if x.shape[1] > 1:
+        return x @ y
+    # NumPy's @ leaves the outer product to a slow loop; BLAS is the quickest while the result stays in the cache.
+    return np.dot(x, y) if x.dtype in (np.float32, np.float64) and x.nbytes * y.size < CACHED else x * y
 
 
 def _ours(xp: Any, x: Array, y: Array) -> bool:

@@ -99,7 +99,7 @@ floor_divide.vjps(lambda g, out, x, y: g * 0,  # flat wherever it has a derivati
 
 @op
 def truncating_divide(xp, x, y):
-    return (x - xp.fmod(x, _divisor(x, y))) // y if _whole(x, y) else xp.trunc(x / y)  # a float may be too short
+    return (x - xp.fmod(x, _divisor(x, y))) // y if _whole(x, y) else xp.trunc(x / y)  # a float may be too short for it
 truncating_divide.vjps(lambda g, out, x, y: g * 0,
                        lambda g, out, x, y: g * 0)
 
@@ -203,8 +203,11 @@ fmin = ufunc("fmin",
 
 @op
 def clip(xp, x, *, low, high): return xp.clip(x, low, high)
-clip.vjps(lambda g, out, x, low, high:
-          g * 0 if None not in (low, high) and low > high else where(x == out, g, 0.0))  # 0: every entry becomes high
+clip.vjps(lambda g, out, x, low, high: where(x == out, g, 0.0) if _in_order(low, high) else g * 0)
+
+
+def _in_order(low: Any, high: Any) -> bool:
+    return low is None or high is None or low <= high  # else every entry becomes `high`
 
 
 @op

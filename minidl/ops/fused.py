@@ -32,14 +32,8 @@ def linear(xp, x, w, b=None):
         out += b
     return out if x.ndim == 2 else out.reshape(x.shape[:-1] + w.shape[:1])
 linear.vjps(lambda g, out, x, w, b=None: linear(g, w.T),
-            lambda g, out, x, w, b=None: _outer(_rows(g), _rows(x)),
+            lambda g, out, x, w, b=None: kernels.product(_rows(g).T, _rows(x)),
             lambda g, out, x, w, b=None: total(_rows(g), axis=0))
-
-
-def _outer(g: Any, x: Any) -> Any:
-    """The outer products of the rows, summed: (rows, out), (rows, in) -> (out, in)."""
-    # NumPy's @ leaves that of a single row to a slow loop.
-    return np.dot(g.T, x) if g.shape[0] == 1 and type(g) is np.ndarray else kernels.product(g.T, x)
 
 
 def _rows(x: Any) -> Any:

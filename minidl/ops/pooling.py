@@ -17,7 +17,7 @@ from minidl.ops.windows import Window, batch_first, batch_last, framed, new_fram
 
 
 def _joined(join: Any, x: Array, window: Window) -> Array:
-    """The sum, say, of what each window sees, if `join` is np.add: (C, *frame, N) -> (C, *out, N)."""
+    """What each window sees, joined by `join`, say np.add: (C, *frame, N) -> (C, *out, N)."""
     first, *others = window.places
     out = x[first].copy()
     for place in others:
@@ -50,18 +50,19 @@ def max_pool_input(xp, g, x, out, *, window):
     if kernels.fit(xp, g, x):
         return batch_first(kernels.max_pool_input(xp, g, x, batch_last(out), window))
     frame, x = new_frame(xp, x.shape[0], x.shape[-1], window, g.dtype), framed(xp, x, window, _lowest(x.dtype))
-    threads.in_threads(_to_winners, threads.shares(len(x), x.size), frame, g, x, batch_last(out), window)
+    shares = threads.shares(len(x), x.size if xp is np else 0)
+    threads.in_threads(_give_to_winners, shares, frame, g, x, batch_last(out), window)
     return batch_first(frame[window.image])
 
 
-def _to_winners(start: int, end: int, frame: Array, g: Array, x: Array, out: Array, window: Window) -> None:
+def _give_to_winners(start: int, end: int, frame: Array, g: Array, x: Array, out: Array, window: Window) -> None:
     """Add g to the frame where x equals out, of some channels."""
+    frame, g = frame[start:end], g[start:end]
     for place, chosen in _winners(x[start:end], out[start:end], window):
-        seen = frame[start:end][place]
         if window.tiles:
-            array_module(g).multiply(g[start:end], chosen, out=seen)
+            array_module(g).multiply(g, chosen, out=frame[place])
         else:
-            seen += g[start:end] * chosen
+            frame[place] += g * chosen
 
 
 @op
@@ -70,8 +71,7 @@ def max_pool_pick(xp, y, x, out, *, window):
     if kernels.fit(xp, x, y):
         return batch_first(kernels.max_pool_pick(xp, batch_last(y), batch_last(x), batch_last(out), window))
     picked, y = xp.zeros_like(batch_last(out)), framed(xp, batch_last(y), window)
-    x = framed(xp, batch_last(x), window, _lowest(x.dtype))
-    for place, chosen in _winners(x, batch_last(out), window):
+    for place, chosen in _winners(framed(xp, batch_last(x), window, _lowest(x.dtype)), batch_last(out), window):
         picked += y[place] * chosen
     return batch_first(picked)
 
@@ -99,7 +99,8 @@ def avg_pool(xp, x, *, window, divisor):
     """The sum of each window, zeros around the image, over `divisor`: (N, C, *size) -> (N, C, *out)."""
     if kernels.fit(xp, x):
         return batch_first(kernels.sum_pool(xp, batch_last(x), window) * (1 / divisor))
-    return batch_first(_joined(xp.add, framed(xp, batch_last(x), window), window) * (1 / divisor))
+    out = _joined(xp.add, framed(xp, batch_last(x), window), window)
+    return batch_first(xp.multiply(out, 1 / divisor, out=out))
 
 
 @op
@@ -110,8 +111,7 @@ def avg_pool_input(xp, g, *, window, divisor):
         return batch_first(kernels.sum_pool_input(xp, g, window))
     frame = new_frame(xp, g.shape[0], g.shape[-1], window, g.dtype)
     for place in window.places:
-        seen = frame[place]
-        seen += g
+        frame[place] += g
     return batch_first(frame[window.image])
 
 

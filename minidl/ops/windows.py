@@ -78,7 +78,8 @@ def framed(xp: Any, x: Array, window: Window, value: float = 0) -> Array:
 
 def new_frame(xp: Any, channels: int, batch: int, window: Window, dtype: Any, value: float = 0) -> Array:
     """An array for framed images, (C, *frame, N), full of `value`."""
-    return xp.full((channels, *window.frame, batch), value, dtype)
+    shape = (channels, *window.frame, batch)
+    return xp.full(shape, value, dtype) if value else xp.zeros(shape, dtype)
 
 
 def all_seen(xp: Any, x: Array, window: Window) -> Array:

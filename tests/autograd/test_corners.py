@@ -189,3 +189,12 @@ def test_a_convolution_of_many_blocks_equals_pytorch():
     torch.nn.functional.conv2d(*theirs, padding=1).square().sum().backward()
     for a, b in zip(ours, theirs, strict=True):
         np.testing.assert_allclose(a.grad.numpy(), b.grad.numpy(), rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("shape", [(3, 2), (128, 784), (600, 1000)])  # where one product of NumPy's or another is quick
+def test_the_gradient_of_a_weight_from_one_example_is_an_outer_product(shape, dtype):
+    g, x = (np.random.default_rng(0).normal(size=(1, n)).astype(dtype) for n in shape)
+    w = minidl.zeros(*shape, dtype=dtype, requires_grad=True)
+    F.linear(minidl.tensor(x), w).backward(minidl.tensor(g))
+    np.testing.assert_array_equal(w.grad.numpy(), g.T * x)

@@ -40,6 +40,21 @@ def test_a_batch_of_a_tensor_dataset_is_its_rows():
     assert np.array_equal(labels.array, y[[5, 0, 0]])
 
 
+@pytest.mark.parametrize("index", [
+    np.array([True, False] * 3), [4, -1], slice(1, 3), np.array([], int), np.array([1, 0], "int32"),
+], ids=["mask", "list", "slice", "empty", "int32"])  # fmt: skip
+def test_a_batch_may_be_named_as_in_numpy(index):
+    data, x, y = pairs(6)
+    for ours, array in zip(data.batch(index), (x, y), strict=True):
+        np.testing.assert_array_equal(ours.array, array[index])
+
+
+@pytest.mark.parametrize("wrong", [[0.5], [6], [-7]])
+def test_no_batch_of_rows_that_are_not_there(wrong):
+    with pytest.raises(IndexError):
+        pairs(6)[0].batch(np.array(wrong))
+
+
 def test_iterating_over_a_dataset_ends_after_its_last_example():
     data, x, _ = pairs(3)
     assert [row.tolist() for row, _ in data] == x.tolist()

@@ -242,7 +242,7 @@ def test_tables_hold_helpers_that_rules_call():
 
 def calls(rule):
     found = formula._expression(rule, 0)
-    return {node.func.id for node in ast.walk(found) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
+    return {notation._called(node) for node in ast.walk(found)}
 
 
 def test_formulas_read_as_people_write_them():

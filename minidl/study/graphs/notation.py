@@ -17,12 +17,12 @@ WRITTEN = {
     "_count": ("x axis", "n"),
     "_kept": ("reduced x axis", "reduced"),
     "_one_less": ("y", "y - 1"),
-    "_outer": ("g x", "g.T @ x"),
     "_rows": ("x", "x"),
     "_t": ("x", "x.T"),
     "linear": ("x w", "x @ w.T"),
     "matrix_product": ("x y", "x @ y"),
     "one_hot_float": ("target", "one_hot(target)"),
+    "product": ("x y", "x @ y"),
     "swapaxes": ("x i j", "x.T"),
     "total": ("x axis", "x.sum(axis=axis)"),
 }
@@ -49,8 +49,10 @@ def written(rule: ast.expr) -> str:
     """A rule as a formula, its helpers as in the tables.
 
     >>> def formula(rule): return written(ast.parse(rule, mode="eval").body)
-    >>> formula("linear(g, w.T)"), formula("_outer(_rows(g), _rows(x))"), formula("spread(_kept(g, x, axis), x)")
-    ('g @ w', 'gᵀ @ x', 'g, spread over x')
+    >>> formula("linear(g, w.T)"), formula("kernels.product(_rows(g).T, _rows(x))")
+    ('g @ w', 'gᵀ @ x')
+    >>> formula("spread(_kept(g, x, axis), x)")
+    'g, spread over x'
     """
     words, found = parts(rule)
     return words.format_map({name: text(part) for name, part in found.items()})
@@ -87,7 +89,7 @@ def _docstring(helper: Any) -> str:
 def _called(expression: ast.expr) -> str:
     """The name of the function of a call; "" for what is none."""
     match expression:
-        case ast.Call(ast.Name(name)):
+        case ast.Call(ast.Name(name) | ast.Attribute(ast.Name("kernels"), name)):
             return name
     return ""
 
