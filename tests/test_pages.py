@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -33,29 +32,6 @@ def faults_of_twenty_steps(**environment):
 def test_pages_are_kept_unless_the_environment_says_otherwise():
     kept, left = faults_of_twenty_steps(), faults_of_twenty_steps(MINIDL_KEEP_MEMORY="0", MALLOC_TOP_PAD_="0")
     assert kept < 100 < 1000 < left
-
-
-def pages_of_the_system():
-    known = Path("/sys/kernel/mm/transparent_hugepage/enabled")
-    return known.read_text() if known.exists() else "[never]"
-
-
-@pytest.mark.skipif(
-    not pages._glibc() or "[madvise]" not in pages_of_the_system(), reason="systems with large pages on request only"
-)
-def test_arrays_lie_in_large_pages():
-    program = """
-import minidl
-import numpy as np
-arrays = [np.ones(2**18, np.float32) for _ in range(32)]  # 1 MiB each: NumPy itself asks for large pages from 4 MiB on
-print(*[line.split()[1] for line in open("/proc/self/smaps_rollup") if line.startswith("AnonHugePages")])
-"""
-    command = [sys.executable, "-c", program]
-    large, small = (
-        int(subprocess.run(command, env={**os.environ, **own}, capture_output=True, text=True, check=True).stdout)
-        for own in ({}, {"MINIDL_KEEP_MEMORY": "0"})
-    )
-    assert large > 20_000 + small  # KiB
 
 
 @pytest.mark.parametrize("name", ["MINIDL_KEEP_MEMORY", "MALLOC_TRIM_THRESHOLD_", "GLIBC_TUNABLES"])

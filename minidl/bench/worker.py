@@ -22,10 +22,9 @@ from typing import Any, cast
 
 PACKAGE = Path(__file__).resolve().parents[1]
 FUSED = ("SGD", "Adagrad", "Adam", "AdamW")  # PyTorch's optimizers that know `fused=True`
-# What tells glibc to keep freed memory for the next step, in large pages, as minidl does by itself (minidl/pages.py).
+# What tells glibc to keep freed memory for the next step, as minidl does by itself (minidl/pages.py).
 # By hand one would write into buffers made before; this gives the same without another word in the code.
-KEEPING_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(1 << 25), "MALLOC_TRIM_THRESHOLD_": str(1 << 29),
-                  "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}  # fmt: skip
+KEEPING_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(1 << 25), "MALLOC_TRIM_THRESHOLD_": str(1 << 29)}
 REQUESTED = 0.3  # seconds for which the cost of a step is measured
 
 MODULES = {  # each peer, and the library that it needs
