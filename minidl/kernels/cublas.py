@@ -146,12 +146,14 @@ def matmul(xp: Any, x: Array, y: Array, out: Array = None, add: bool = False) ->
 
 def product(x: Any, y: Any) -> Any:
     """x @ y for (n, k) and (k, m), of arrays or of tensors: for rules, which are not given xp."""
-    if type(x) is not np.ndarray:
-        return matmul(backend.array_module(x), x, y)  # numpy for tensors, too
-    if x.shape[1] > 1:
+    xp = np if type(x) is np.ndarray else backend.array_module(x)
+    if xp is not np:
+        return matmul(xp, x, y)
+    if x.shape[1] > 1 or type(x).__array_ufunc__ is None:  # a tensor, which NumPy's functions do not take
         return x @ y
     # NumPy's @ leaves the outer product to a slow loop; BLAS is the quickest while the result stays in the cache.
-    return np.dot(x, y) if x.dtype in (np.float32, np.float64) and x.nbytes * y.size < CACHED else x * y
+    blas = x.dtype in (np.float32, np.float64) and x.size * y.size * x.dtype.itemsize < CACHED
+    return np.dot(x, y) if blas else x * y
 
 
 def _ours(xp: Any, x: Array, y: Array) -> bool:

@@ -87,6 +87,13 @@ def test_all_products_of_a_step_are_found(workload: str, expected: int) -> None:
         np.testing.assert_array_equal(np.matmul(x, y, out=out), x @ y)
 
 
+def test_no_product_is_left_to_numpys_slow_loop() -> None:
+    """A recorded step multiplies as the step itself does, which leaves the outer product of one example to BLAS."""
+    found = parts.products(minidl, "MLP 784-128-10, batch 1, SGD")
+    assert found
+    assert all(x.shape[-1] > 1 for x, _, _ in found)
+
+
 def test_an_optimizer_changes_weights_and_what_it_remembers() -> None:
     changed = {name: parts.changed(minidl, **plan) for name, plan in STEPS.items()}
     assert all(x.ndim == 1 and x.flags.c_contiguous for x in changed.values())  # one stretch of memory, as by hand
