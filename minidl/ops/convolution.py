@@ -82,7 +82,7 @@ def convolution_input(xp, g, w, *, window, groups=1):
         columns = kernels.matmul(xp, w.reshape(groups, outputs // groups, -1).swapaxes(1, 2), g)
         return batch_first(kernels.col2im(xp, columns.reshape(channels, *window.kernel, *window.out, batch), window))
     frame, w = new_frame(xp, channels, batch, window, g.dtype), w.transpose(0, 2, 3, 1)
-    entries, axis = g[0, 0].size * channels * len(window.places), int(groups == 1)
+    entries, axis = g.shape[-1] * channels * len(window.places), int(groups == 1)
     # Of the groups, or of the channels; four entries of columns are as little work as one of what is shared elsewhere.
     parts = [(part(axis, *share),) for share in threads.shares(w.shape[axis], entries // 4 if xp is np else 0)]
     in_groups = frame.reshape(*w.shape[:2], *frame.shape[1:])
@@ -96,7 +96,7 @@ def _give_back(some: Any, frame: Array, g: Array, w: Array, blocks: list[tuple[i
     for start, end in blocks:
         x, y = w.reshape(len(w), -1, w.shape[-1]), g[:, :, start * row : end * row]
         # NumPy leaves matrix products along a single entry to a slow loop.
-        columns = kernels.matmul(array_module(w), x, y) if w.shape[-1] > 1 else x * y
+        columns = kernels.matmul(array_module(w), x, y) if w.shape[-1] != 1 else x * y
         columns = columns.reshape(*w.shape[:-1], end - start, *window.out[1:], frame.shape[-1])
         for i, place in enumerate(window.places):
             frame[(slice(None), *place)][:, :, start:end] += columns[:, :, i]
