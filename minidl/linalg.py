@@ -16,10 +16,11 @@ from minidl.functional.arranging import diag_embed
 from minidl.functional.creation import arange, ones_like
 from minidl.functional.products import matmul
 from minidl.functional.reductions import amax, amin, vector_norm
+from minidl.functional.shapes import matrices
 from minidl.ops import linalg as ops
 from minidl.ops.elementwise import copied, where
 from minidl.ops.linalg import det, inv
-from minidl.ops.shapes import dim_of, matrices, squeeze, swapaxes, unsqueeze
+from minidl.ops.shapes import dim_of, squeeze, swapaxes, unsqueeze
 
 __all__ = [
     "LinAlgError", "cholesky", "cross", "det", "diagonal", "inv", "logdet", "matmul", "matrix_norm", "matrix_power",

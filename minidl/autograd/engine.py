@@ -141,11 +141,8 @@ class _Every:
         return (partial(self.rule, position) for position in itertools.count())
 
 
-class Together:
+class Together(_Every):
     """The rules of an op whose one rule gives the gradients of all inputs: it runs when the first of them is asked."""
-
-    def __init__(self, rule: Callable[..., Sequence[Any]]) -> None:
-        self.rule = rule
 
     def __iter__(self) -> Iterator[Callable[..., Any]]:
         found: list[Any] = []
@@ -155,7 +152,7 @@ class Together:
             return found[place]
 
         one.__wrapped__ = self.rule  # type: ignore[attr-defined]
-        return (partial(one, place) for place in itertools.count())
+        return iter(_Every(one))
 
 
 def _of_whole_numbers(function: Callable[..., Array], xp: Any, arrays: list[Any], settings: dict[str, Any]) -> Array:

@@ -12,11 +12,11 @@ import numpy as np
 
 from minidl.autograd import Tensor
 from minidl.functional.creation import arange, from_numpy
-from minidl.functional.shapes import movedim, ravel
+from minidl.functional.shapes import flat, matrices, movedim, ravel
 from minidl.ops import arranging as ops
 from minidl.ops.elementwise import copied
 from minidl.ops.indexing import getitem
-from minidl.ops.shapes import dim_of, dims_of, flat, many, matrices, reshape, swapaxes
+from minidl.ops.shapes import dim_of, dims_of, many, reshape, swapaxes
 
 # -- turning and shifting ---------------------------------------------------------------------------------------------
 

@@ -288,7 +288,7 @@ PROPERTIES: dict[str, Callable[[Tensor], Any]] = {
     "is_cuda": lambda x: x.device.type == "cuda", "is_cpu": lambda x: x.device.type == "cpu",
     "itemsize": lambda x: x.array.itemsize, "nbytes": lambda x: x.array.nbytes,
     "T": lambda x: ops.transpose(x, axes=tuple(range(x.ndim))[::-1]),
-    "mT": lambda x: ops.swapaxes(ops.matrices("mT", x), -1, -2),
+    "mT": lambda x: ops.swapaxes(shapes.matrices("mT", x), -1, -2),
 }  # fmt: skip
 
 METHODS |= {f"{name}_": in_place(METHODS[name]) for name in [*ENTRYWISE, "cumprod", "cumsum", "tril", "triu"]}

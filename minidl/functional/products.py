@@ -10,14 +10,13 @@ from minidl.autograd import Tensor
 from minidl.functional.arranging import diagonal, roll
 from minidl.functional.elementwise import clamp
 from minidl.functional.reductions import vector_norm
-from minidl.functional.shapes import atleast_2d, permute
+from minidl.functional.shapes import atleast_2d, flat, permute
 from minidl.ops.elementwise import sqrt
 from minidl.ops.products import matrix_product
 from minidl.ops.shapes import (
     broadcast_to,
     dim_of,
     dims_of,
-    flat,
     listed,
     reshape,
     squeeze,

@@ -22,7 +22,6 @@ from minidl.ops.shapes import (
     broadcast_to,
     dim_of,
     dims_of,
-    flat,
     joined,
     listed,
     part,
@@ -37,6 +36,18 @@ from minidl.ops.shapes import (
 def fresh(result: Tensor, input: Tensor) -> Tensor:
     """`result` in memory of its own, for functions that may give `input` itself, or a view of it, and should not."""
     return copied(result) if array_module(input.array).may_share_memory(result.array, input.array) else result
+
+
+def flat(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """f(2, 3) and f((2, 3)) mean the same."""
+    return tuple(values[0]) if len(values) == 1 and isinstance(values[0], (tuple, list)) else values
+
+
+def matrices(name: str, x: Tensor) -> Tensor:
+    """`x`, if it has at least the two dimensions of a matrix; otherwise RuntimeError."""
+    if x.ndim < 2:
+        raise RuntimeError(f"{name}: expected matrices, of shape (..., n, m), got shape {x.shape}")
+    return x
 
 
 # -- the order and number of dimensions -------------------------------------------------------------------------------

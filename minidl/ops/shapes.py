@@ -112,11 +112,6 @@ def listed(name: str, tensors: Sequence[Tensor], error: type[Exception] = Runtim
 # -- dimensions as they are given -------------------------------------------------------------------------------------
 
 
-def flat(values: tuple[Any, ...]) -> tuple[Any, ...]:
-    """f(2, 3) and f((2, 3)) mean the same."""
-    return tuple(values[0]) if len(values) == 1 and isinstance(values[0], (tuple, list)) else values
-
-
 def dim_of(dim: int, ndim: int) -> int:
     """`dim` counted from the front; IndexError if there is no such dimension."""
     limit = max(ndim, 1)  # a number may be asked for its dimension 0
@@ -136,10 +131,3 @@ def dims_of(dims: int | Sequence[int], ndim: int) -> tuple[int, ...]:
     if len(set(found)) < len(found):
         raise RuntimeError(f"expected different dimensions, got {dims} of {ndim}")
     return found[:ndim]
-
-
-def matrices(name: str, x: Tensor) -> Tensor:
-    """`x`, if it has at least the two dimensions of a matrix; otherwise RuntimeError."""
-    if x.ndim < 2:
-        raise RuntimeError(f"{name}: expected matrices, of shape (..., n, m), got shape {x.shape}")
-    return x
