@@ -15,6 +15,7 @@ from minidl.backend import Array
 
 LARGE = 1 << 14  # entries: below, looking how the array lies takes longer than its sum
 BLOCK = 128  # rows: so many are added one to the other
+DOTS = 512  # entries of a row: so many are multiplied and added up by BLAS, in several sums at a time
 LENGTH = 128  # entries of a row: so many are added up in one product, for among equal numbers errors would pile up
 
 
@@ -26,15 +27,41 @@ def total(xp: Any, x: Array, axis: Any = None, keepdims: bool = False) -> Array:
     """
     dtype = "int64" if x.dtype.kind != "f" else "float32" if x.dtype.itemsize == 2 else None
     if xp is np and x.size >= LARGE and axis is not None and dtype != "int64":
-        axes = [a % x.ndim for a in (axis if isinstance(axis, tuple) else (axis,))]
-        order = sorted(range(x.ndim), key=[-abs(step) for step in x.strides].__getitem__)  # from the slowest in memory
-        kept = [d for d in order if d not in axes]
-        inner, count = order[: len(kept)] == kept, math.prod([x.shape[d] for d in kept])
-        if kept == sorted(kept) and (inner or order[len(axes) :] == kept):
-            y = np.ascontiguousarray(x.transpose(order), dtype)
+        order, kept, inner = _order(x, axis)
+        if kept == sorted(kept) and (inner or order[x.ndim - len(kept) :] == kept):
+            y, count = np.ascontiguousarray(x.transpose(order), dtype), math.prod([x.shape[d] for d in kept])
             sums = _sums_of_rows(y.reshape(count, -1)) if inner else _sum_of_rows(y.reshape(-1, count))
-            return sums.reshape([1 if d in axes else n for d, n in enumerate(x.shape) if keepdims or d not in axes])
+            return sums.reshape([n if d in kept else 1 for d, n in enumerate(x.shape) if keepdims or d in kept])
     return x.sum(axis=axis, keepdims=keepdims, dtype=dtype)
+
+
+def inner(xp: Any, x: Array, y: Array, axis: Any) -> Array:
+    """(x * y).sum(axis), which keeps its dimensions; on NumPy long rows are multiplied and added up in one go."""
+    if xp is np and x.size >= LARGE and x.strides == y.strides and x.dtype == y.dtype and x.dtype.itemsize > 2:
+        order, kept, inner = _order(x, axis)
+        count = math.prod([x.shape[d] for d in kept])
+        if kept == sorted(kept) and inner and x.size >= LENGTH * count:
+            rows = [z.transpose(order).reshape(count, -1) for z in (x, y)]
+            return _dots(*rows).reshape([n if d in kept else 1 for d, n in enumerate(x.shape)])
+    return total(xp, x * y, axis, keepdims=True)
+
+
+def _order(x: Array, axis: Any) -> tuple[list[int], list[int], bool]:
+    """The dimensions from the slowest in memory, those of them not in `axis`, and whether these are the slowest."""
+    axes = [a % x.ndim for a in (axis if isinstance(axis, tuple) else (axis,))]
+    order = sorted(range(x.ndim), key=[-abs(step) for step in x.strides].__getitem__)
+    kept = [d for d in order if d not in axes]
+    return order, kept, order[: len(kept)] == kept
+
+
+def _dots(x: Array, y: Array) -> Array:
+    """(m, n), (m, n) -> (m,): the inner products of the rows, in blocks, and then the sums of these."""
+    whole = x.shape[1] - x.shape[1] % DOTS
+    sums = np.vecdot(x[:, whole:], y[:, whole:])
+    if whole:
+        blocks = [z[:, :whole].reshape(len(z), -1, DOTS) for z in (x, y)]
+        sums += np.vecdot(*blocks).sum(1)
+    return sums
 
 
 def _sum_of_rows(x: Array) -> Array:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from minidl.sums import BLOCK, LENGTH, largest, total
+from minidl.sums import BLOCK, LENGTH, inner, largest, total
 
 SHAPES = [
     ((9000, 64), 0), ((9000, 64), 1), ((9000, 64), (-1,)), ((9000, 64), (0, 1)), ((9000, 64), ()), ((100_000, 3), 0),
@@ -60,3 +60,31 @@ def test_nothing_is_hidden():
 def test_largest_entries_are_numpys(shape, axis, layout):
     x = LAYOUTS[layout](np.random.default_rng(0).standard_normal(shape).astype("f"))
     np.testing.assert_array_equal(largest(np, x, axis), x.max(axis=axis, keepdims=True))
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16"])
+@pytest.mark.parametrize(("shape", "axis"), SHAPES)
+def test_inner_products_are_numpys(shape, axis, dtype, layout):
+    stream = np.random.default_rng(0)
+    x, y = (LAYOUTS[layout]((stream.random(shape) * 2).astype(dtype)) for _ in range(2))
+    for other in (y, np.ascontiguousarray(y), x):
+        expected = (x.astype(np.float64) * other).sum(axis=axis, keepdims=True)
+        found = inner(np, x, other, axis)
+        assert found.shape == expected.shape and found.dtype == ("float64" if dtype == "float64" else "float32")
+        rtol = {"float64": 1e-13, "float32": 5e-6, "float16": 5e-4}[dtype]
+        np.testing.assert_allclose(found, expected, rtol, 6e-8 if dtype == "float16" else 0)  # the smallest half
+
+
+@pytest.mark.parametrize("shape", [(64, 50_176), (3, 1_000_003), (50_000, 100)])
+def test_inner_products_of_equal_numbers_keep_their_digits(shape):
+    for c in np.random.default_rng(0).standard_normal(8).astype(np.float32):
+        x = np.full(shape, c)
+        np.testing.assert_allclose(inner(np, x, x, -1), np.float64(c) ** 2 * shape[1], rtol=4e-7)
+
+
+def test_nothing_is_hidden_in_inner_products():
+    x = np.ones((9, 5000), np.float32)
+    x[7, 3], x[8, 4999] = np.nan, np.inf
+    found = inner(np, x, np.ones_like(x), 1)
+    assert np.isnan(found[7, 0]) and found[8, 0] == np.inf and (found[:7] == 5000).all()

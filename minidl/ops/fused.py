@@ -15,7 +15,7 @@ from minidl.autograd import Tensor, op
 from minidl.kernels import normalization
 from minidl.ops.elementwise import clip, exp, log, maximum, sigmoid, sqrt, where
 from minidl.ops.indexing import one_hot_float
-from minidl.ops.reductions import mean
+from minidl.ops.reductions import count, inner, mean
 from minidl.ops.reductions import sum as total
 
 # -- linear ------------------------------------------------------------------------------------------------------
@@ -48,7 +48,7 @@ def _rows(x: Any) -> Any:
 def softmax(xp, x, *, axis):
     e = xp.exp(_shifted(xp, x, axis))
     return e / sums.total(xp, e, axis, keepdims=True)
-softmax.vjps(lambda g, out, x, axis: out * (g - total(g * out, axis=axis, keepdims=True)))
+softmax.vjps(lambda g, out, x, axis: out * (g - inner(g, out, axis=axis)))
 
 
 @op
@@ -135,7 +135,7 @@ def _standardize(x: Any, w: Any, b: Any, *, axis: Any, eps: float) -> Any:
     """The result, mean and variance."""
     average = mean(x, axis=axis, keepdims=True)
     out = x - average
-    variance = mean(out * out, axis=axis, keepdims=True)
+    variance = inner(out, out, axis=axis) / count(x, axis)
     r = 1 / sqrt(variance + eps)
     out *= r if w is None else r * w
     if b is not None:
@@ -152,16 +152,15 @@ def _standardize_slopes(g: Any, out: Any, x: Any, w: Any = None, b: Any = None, 
     """
     if kept is None or isinstance(g, Tensor):  # what is kept has no history
         d = x - mean(x, axis=axis, keepdims=True)
-        r = (mean(d * d, axis=axis, keepdims=True) + eps) ** -0.5
+        r = (inner(d, d, axis=axis) / count(x, axis) + eps) ** -0.5
     else:
         d, r = x - kept[0], (kept[1] + eps) ** -0.5
     shared = w is None or w.shape == r.shape
     h = g if shared else g * w
-    s = mean(h * d, axis=axis, keepdims=True)
-    scale, count = r * w if shared and w is not None else r, math.prod(x.shape) / max(1, math.prod(r.shape))
+    s, scale = inner(h, d, axis=axis), r * w if shared and w is not None else r
     return (
-        (h - mean(h, axis=axis, keepdims=True) - d * (r * r * s)) * scale,
-        s * r * count if shared else g * d * r,
+        (h - mean(h, axis=axis, keepdims=True) - d * (r * r * s / count(x, axis))) * scale,
+        s * r if shared else g * d * r,
         g,
     )
 

@@ -24,7 +24,7 @@ def _kept(reduced: Any, x: Any, axis: Any) -> Any:
     return reduced.reshape(tuple(1 if d in gone else n for d, n in enumerate(x.shape)))
 
 
-def _count(x: Any, axis: Any) -> int:
+def count(x: Any, axis: Any) -> int:
     """How many entries of x go into each entry of its reduction."""
     if axis is None or not x.ndim:
         return math.prod(x.shape)
@@ -32,15 +32,19 @@ def _count(x: Any, axis: Any) -> int:
 
 
 @op
-def sum(xp, x, *, axis=None, keepdims=False):
-    return sums.total(xp, x, axis, keepdims)
+def sum(xp, x, *, axis=None, keepdims=False): return sums.total(xp, x, axis, keepdims)
 sum.vjps(lambda g, out, x, axis=None, keepdims=False: spread(_kept(g, x, axis), x))
 
 
 @op
-def mean(xp, x, *, axis=None, keepdims=False):
-    return sums.total(xp, x, axis, keepdims) / _count(x, axis)
-mean.vjps(lambda g, out, x, axis=None, keepdims=False: spread(_kept(g, x, axis) / _count(x, axis), x))
+def mean(xp, x, *, axis=None, keepdims=False): return sums.total(xp, x, axis, keepdims) / count(x, axis)
+mean.vjps(lambda g, out, x, axis=None, keepdims=False: spread(_kept(g, x, axis) / count(x, axis), x))
+
+
+@op
+def inner(xp, x, y, *, axis): return sums.inner(xp, x, y, axis)  # Σ x·y along `axis`, which stays, of length 1
+inner.vjps(lambda g, out, x, y, axis: g * y,
+           lambda g, out, x, y, axis: g * x)
 
 
 @op
@@ -63,9 +67,9 @@ def _before(x: Any, axis: int) -> Any:
 @op
 def var(xp, x, *, axis=None, keepdims=False, correction=1):
     squares = xp.square(x - mean.function(xp, x, axis=axis, keepdims=True))
-    return sums.total(xp, squares, axis, keepdims) / max(_count(x, axis) - correction, 0)
+    return sums.total(xp, squares, axis, keepdims) / max(count(x, axis) - correction, 0)
 var.vjps(lambda g, out, x, axis=None, keepdims=False, correction=1:
-         _kept(g, x, axis) * 2 / (_count(x, axis) - correction) * (x - mean(x, axis=axis, keepdims=True)))
+         _kept(g, x, axis) * 2 / (count(x, axis) - correction) * (x - mean(x, axis=axis, keepdims=True)))
 
 
 @op

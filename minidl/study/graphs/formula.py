@@ -275,7 +275,7 @@ class _WorkedOut(ast.NodeTransformer):
     def visit_Call(self, node: ast.Call) -> ast.expr:
         self.generic_visit(node)
         match node:
-            case ast.Call(ast.Name("_count")):
+            case ast.Call(ast.Name("count")):
                 return ast.Constant(_value(node, self.known))
             case ast.Call(ast.Name("_kept")) if _fits(value := _value(node, self.known)):
                 return ast.Name(_number_text(value))

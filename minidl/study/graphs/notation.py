@@ -14,11 +14,12 @@ from typing import Any
 # What a call of a helper says in a formula: the names of its arguments, and an expression of them.  A formula says
 # nothing of what is only layout, as of dimensions of length 1 that are put back.
 WRITTEN = {
-    "_count": ("x axis", "n"),
     "_kept": ("reduced x axis", "reduced"),
     "_one_less": ("y", "y - 1"),
     "_rows": ("x", "x"),
     "_t": ("x", "x.T"),
+    "count": ("x axis", "n"),
+    "inner": ("x y axis", "(x * y).sum(axis=axis)"),
     "linear": ("x w", "x @ w.T"),
     "matrix_product": ("x y", "x @ y"),
     "one_hot_float": ("target", "one_hot(target)"),
