@@ -20,7 +20,7 @@ TIMEOUT = "14"  # they wait for 2 to the power of this, in cycles of the process
 _SETTINGS = {"OPENBLAS_THREAD_TIMEOUT", "GOTO_THREAD_TIMEOUT", "THREAD_TIMEOUT"}
 _PTHREADS = 1  # what OpenBLAS calls threads of its own; others would belong to OpenMP
 
-_PYTHON = os.path.dirname(threading.__file__)
+_WAITING = os.path.dirname(threading.__file__), os.path.join(os.path.dirname(__file__), "threads.py")
 
 _told = False
 _lock = threading.Lock()
@@ -55,6 +55,8 @@ def let_sleep() -> None:
     Python may be waiting for a product, which it would then do forever, this waits for a later call.
     """
     global _told
+    if _told:
+        return
     openblas = library()
     with _lock:
         if _told or not all(map(_waits, sys._current_frames().items())):
@@ -76,7 +78,7 @@ def _waits(thread: tuple[int, Any]) -> bool:
     """Whether a thread is this one, or waits for something else than a product: for work, say, or to draw a bar."""
     number, frame = thread
     code = frame.f_code
-    idle = code.co_name in ("wait", "get", "select", "_worker") and code.co_filename.startswith(_PYTHON)
+    idle = code.co_name in ("wait", "get", "select", "_worker") and code.co_filename.startswith(_WAITING)
     return number == threading.get_ident() or idle or f"{os.sep}ipykernel{os.sep}" in code.co_filename
 
 

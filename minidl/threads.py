@@ -7,23 +7,36 @@ round otherwise where it works in a thread of minidl's.
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import nullcontext
 from contextvars import copy_context
 from functools import partial
+from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
 
 from minidl import blas
 
-LONG = 1 << 18  # entries of an array that is worth sharing: below, waking the others costs more than they do
+LONG = 1 << 17  # entries of an array that is worth sharing: below, waking the others costs more than they do
 
 _count = 0  # 0: not asked for yet
-_pool: ThreadPoolExecutor | None = None
-_here = threading.local()
+
+
+class _Here(threading.local):
+    """What is true of the present thread."""
+
+    helper = False
+
+
+_here = _Here()
+
+# What the helpers are to call, each with the queue that waits for its answer: an error, or None.  This takes
+# 10 microseconds; a pool of concurrent.futures takes 40, for which many an array would be too short.
+_tasks: SimpleQueue[tuple[Callable[[], None], SimpleQueue[BaseException | None]]] = SimpleQueue()
+_helpers = 0
 
 
 def get_num_threads() -> int:
@@ -47,7 +60,6 @@ def set_num_threads(num: int) -> None:
     if isinstance(num, bool) or not hasattr(num, "__index__") or num < 1:
         raise RuntimeError(f"set_num_threads: expected a whole number from 1, got {num!r}")
     _count = int(num)
-    _forget_pool()  # its threads end when nobody waits for them any more
 
 
 def in_threads(work: Callable[..., None], parts: Sequence[Any], *given: Any, multiply: bool = False) -> None:
@@ -57,8 +69,8 @@ def in_threads(work: Callable[..., None], parts: Sequence[Any], *given: Any, mul
     """
     count = min(get_num_threads(), len(parts)) or 1
     on_gpu = bool(given) and not isinstance(given[0], (np.ndarray, list))
-    if on_gpu or hasattr(_here, "helper") or (multiply and not blas.library()):
-        count = 1  # a GPU has threads of its own, and a helper would wait for itself
+    if on_gpu or _here.helper or (multiply and not blas.library()) or sys.is_finalizing():
+        count = 1  # a GPU has threads of its own, a helper would wait for itself, and at the very end nobody helps
 
     def some(first: int) -> None:
         for part in parts[first::count]:
@@ -67,26 +79,61 @@ def in_threads(work: Callable[..., None], parts: Sequence[Any], *given: Any, mul
     if count == 1:
         return some(0)
     blas.let_sleep()
-    pool, others, own = _threads(), list[Future[None]](), [0]
+    _have_helpers(count - 1)
+    answers = SimpleQueue[BaseException | None]()
     with blas.one_thread() if multiply else nullcontext():
-        for k in range(1, count):
-            try:  # each in a copy of the caller's context, where np.errstate is kept
-                others.append(pool.submit(copy_context().run, some, k))
-            except RuntimeError:  # at the end of a program nobody takes work any more
-                own.append(k)
+        for k in range(1, count):  # each in a copy of the caller's context, where np.errstate is kept
+            _tasks.put((partial(copy_context().run, some, k), answers))
         try:
-            for k in own:
-                some(k)
-        finally:
-            wait(others)  # even if one fails: from here on nobody writes or multiplies any more
-        for other in others:
-            other.result()
+            some(0)
+        finally:  # even if it fails: from here on nobody writes or multiplies any more
+            errors = [answers.get() for _ in range(1, count)]
+    for error in errors:
+        if error:
+            raise error
+
+
+def _have_helpers(count: int) -> None:
+    global _helpers
+    while _helpers < count:
+        threading.Thread(target=_worker, args=(_tasks,), name=f"minidl {_helpers}", daemon=True).start()
+        _helpers += 1
+
+
+def _worker(tasks: SimpleQueue[Any]) -> None:
+    """Do what comes, as long as the program runs."""
+    _here.helper = True
+    while True:
+        task, answers = tasks.get()
+        try:
+            task()
+            answers.put(None)
+        except BaseException as error:
+            answers.put(error)
+        del task, answers  # or their arrays would be kept until the next
 
 
 def shares(n: int, size: int) -> list[tuple[int, int]]:
     """0 to n cut into one (start, end) for each thread; into fewer if `size`, of all, is less than LONG for each."""
     count = max(1, min(get_num_threads(), size // LONG, n // 2))
     return [(n * k // count, n * (k + 1) // count) for k in range(count)]
+
+
+def by_entry(function: Callable[..., Any], x: Any, *others: Any) -> Any:
+    """function(x, *others), which works entry by entry; with long arrays of one shape it is asked for parts, `out`."""
+    if x.size < 2 * LONG or not isinstance(x, np.ndarray):
+        return function(x, *others)
+    arrays = [x, *others]
+    d = max(range(x.ndim), key=x.strides.__getitem__)  # the slowest
+    if any(np.shape(y) not in ((), x.shape) for y in others) or len(parts := shares(x.shape[d], x.size)) < 2:
+        return function(x, *others)
+    out = np.empty_like(x, function(*_part(arrays, d - x.ndim, 0, 0)).dtype)
+    in_threads(_fill, parts, out, d - x.ndim, function, arrays)
+    return out
+
+
+def _fill(start: int, end: int, out: Any, d: int, function: Any, arrays: Any) -> None:
+    function(*_part(arrays, d, start, end), out=_part(out, d, start, end))
 
 
 def in_slices(function: Callable[..., Any], x: Any, *others: Any, axis: Sequence[int], **settings: Any) -> Any:
@@ -137,18 +184,11 @@ def _part(x: Any, d: int, start: int, end: int) -> Any:
     return x[(..., slice(start, end), *behind)]
 
 
-def _threads() -> ThreadPoolExecutor:
-    global _pool
-    if (pool := _pool) is None:
-        many = max(1, get_num_threads() - 1)  # and the one that calls
-        _pool = pool = ThreadPoolExecutor(many, "minidl", initializer=partial(setattr, _here, "helper", True))
-    return pool
-
-
-def _forget_pool() -> None:
-    global _pool
-    _pool = None
+def _alone() -> None:
+    """A child process has none of its parent's threads."""
+    global _tasks, _helpers
+    _tasks, _helpers = SimpleQueue(), 0
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_pool)  # a child has none of its parent's threads
+    os.register_at_fork(after_in_child=_alone)

@@ -118,6 +118,47 @@ def test_long_arrays_are_standardized_in_slices(make, shape, monkeypatch):
     assert {2, 3} <= set(shared)
 
 
+ENTRIES = np.random.default_rng(0).standard_normal((6, 5, 7))
+LYING = {
+    "rows": ENTRIES, "columns": ENTRIES.T, "batch last": np.moveaxis(ENTRIES, -1, 0), "backwards": ENTRIES[::-1],
+    "every other": ENTRIES[:, ::2], "spread": np.broadcast_to(ENTRIES[:, :1], ENTRIES.shape),
+    "whole": ENTRIES.astype(int), "line": ENTRIES.ravel(), "number": ENTRIES[0, 0, 0], "none": ENTRIES[:0],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+@pytest.mark.parametrize("lying", LYING)
+def test_long_arrays_are_treated_entry_by_entry(lying, count, monkeypatch):
+    monkeypatch.setattr(threads, "LONG", 16)
+    minidl.set_num_threads(count)
+    x = np.asarray(LYING[lying])
+    for function, others in [
+        (np.exp, ()), (np.maximum, (0,)), (np.add, (x,)), (np.divide, (x.T.copy().T,)),
+        (np.multiply, (np.float32(0.5),)), (np.greater, (x[::-1] if x.ndim else x,)),
+        (np.add, (x[..., :1] if x.ndim else x,)), (np.add, (x[None],)),
+    ]:  # fmt: skip
+        with np.errstate(all="ignore"):
+            found, expected = threads.by_entry(function, x, *others), function(x, *others)
+        assert found.dtype == expected.dtype
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_what_is_treated_entry_by_entry_keeps_its_layout(monkeypatch):
+    monkeypatch.setattr(threads, "LONG", 16)
+    minidl.set_num_threads(2)
+    for x in (ENTRIES, ENTRIES.T, np.moveaxis(ENTRIES, -1, 0)):
+        assert threads.by_entry(np.maximum, x, 0).strides == np.maximum(x, 0).strides
+
+
+@pytest.mark.parametrize("pool", ["max_pool2d", "avg_pool2d"])
+def test_long_images_are_pooled_alike_by_any_number_of_threads(pool):
+    found, x = [], minidl.randn(64, 5, 30, 32)
+    for count in (1, 2, 3):
+        minidl.set_num_threads(count)
+        found.append(getattr(nn.functional, pool)(x, 3, 2, 1).numpy().tobytes())
+    assert found[0] == found[1] == found[2]
+
+
 @pytest.mark.parametrize("count", [1, 2, 3])
 @pytest.mark.parametrize("n", [0, 1, 2, 5])
 def test_every_part_is_worked_on_once(count, n):

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl import backend, kernels
+from minidl import backend, kernels, threads
 from minidl.autograd import op
 from minidl.ops.logic import isfinite, isnan
 from minidl.ops.ufunc import ufunc
@@ -145,7 +145,9 @@ xlogy.vjps(lambda g, out, x, y: g * _log_unless((x == 0) & (y <= 0), y),
 
 
 @op
-def sigmoid(xp, x): return xp.exp(xp.minimum(x, 0)) / (1 + xp.exp(0.0 - xp.abs(x)))  # no overflow
+def sigmoid(xp, x):
+    e = xp.exp(xp.minimum(x, 11 if getattr(x, "itemsize", 8) == 2 else 40))  # 1 from there on; more may overflow
+    return e / (1 + e)
 sigmoid.vjps(lambda g, out, x: g * out * (1 - out))
 
 
@@ -168,16 +170,19 @@ copysign = ufunc("copysign",
 
 
 @op
-def relu(xp, x): return xp.maximum(x, 0) if xp is np else kernels.relu(xp, x)
+def relu(xp, x): return threads.by_entry(xp.maximum, x, 0) if xp is np else kernels.relu(xp, x)
 relu.vjps(lambda g, out, x: relu_input(g, out))
 
 
 @op
 def relu_input(xp, g, out):
     """g where out, the result of relu, is above 0, and elsewhere 0."""
-    # On a CPU a product with booleans is slower.
-    return kernels.relu_input(xp, g, out) if kernels.fit(xp, g, out) else g * (out > 0).astype(g.dtype)
+    return kernels.relu_input(xp, g, out) if kernels.fit(xp, g, out) else threads.by_entry(_where_positive, g, out)
 relu_input.vjps(lambda g, through, y, out: relu_input(g, out), None)
+
+
+def _where_positive(g: Any, y: Any, out: Any = None) -> Any:
+    return np.multiply(g, (y > 0).astype(g.dtype), out)  # a product with booleans is slower
 
 
 @op
@@ -203,11 +208,8 @@ fmin = ufunc("fmin",
 
 @op
 def clip(xp, x, *, low, high): return xp.clip(x, low, high)
-clip.vjps(lambda g, out, x, low, high: where(x == out, g, 0.0) if _in_order(low, high) else g * 0)
-
-
-def _in_order(low: Any, high: Any) -> bool:
-    return low is None or high is None or low <= high  # else every entry becomes `high`
+clip.vjps(lambda g, out, x, low, high:  # with low above high every entry becomes `high`
+          g * 0 if low is not None and high is not None and low > high else where(x == out, g, 0.0))
 
 
 @op

@@ -16,13 +16,18 @@ from minidl.backend import Array, array_module
 from minidl.ops.windows import Window, batch_first, batch_last, framed, new_frame
 
 
-def _joined(join: Any, x: Array, window: Window) -> Array:
+def _joined(xp: Any, join: Any, x: Array, window: Window) -> Array:
     """What each window sees, joined by `join`, say np.add: (C, *frame, N) -> (C, *out, N)."""
-    first, *others = window.places
-    out = x[first].copy()
-    for place in others:
-        join(out, x[place], out=out)
+    out = xp.empty((len(x), *window.out, x.shape[-1]), x.dtype)
+    threads.in_threads(_join, threads.shares(len(x), x.size if xp is np else 0), out, x, join, window)
     return out
+
+
+def _join(start: int, end: int, out: Array, x: Array, join: Any, window: Window) -> None:
+    first, *others = window.places
+    out[start:end] = x[start:end][first]
+    for place in others:
+        join(out[start:end], x[start:end][place], out=out[start:end])
 
 
 # -- the largest entry --------------------------------------------------------------------------------------------
@@ -40,7 +45,7 @@ def max_pool(xp, x, *, window):
     """The largest entry in each window: (N, C, *size) -> (N, C, *out)."""
     if kernels.fit(xp, x):
         return batch_first(kernels.max_pool(xp, batch_last(x), window))
-    return batch_first(_joined(xp.maximum, framed(xp, batch_last(x), window, _lowest(x.dtype)), window))
+    return batch_first(_joined(xp, xp.maximum, framed(xp, batch_last(x), window, _lowest(x.dtype)), window))
 
 
 @op
@@ -99,7 +104,7 @@ def avg_pool(xp, x, *, window, divisor):
     """The sum of each window, zeros around the image, over `divisor`: (N, C, *size) -> (N, C, *out)."""
     if kernels.fit(xp, x):
         return batch_first(kernels.sum_pool(xp, batch_last(x), window) * (1 / divisor))
-    out = _joined(xp.add, framed(xp, batch_last(x), window), window)
+    out = _joined(xp, xp.add, framed(xp, batch_last(x), window), window)
     return batch_first(xp.multiply(out, 1 / divisor, out=out))
 
 

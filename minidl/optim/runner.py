@@ -23,7 +23,8 @@ from minidl.kernels import updates
 from minidl.threads import get_num_threads, in_threads
 
 CHUNK = 2**16  # elements: large enough to hide the cost of a call, small enough that all arrays stay in the cache
-SHARE = 2 * CHUNK  # elements: what a thread takes at least, and at once, for the others wait at the start of each call
+SHARE = 2 * CHUNK  # elements: what one of several threads takes at once, for the others wait at the start of each call
+WORK = 1 << 19  # elements times calls: what a thread takes at least, for to wake the others takes time, too
 
 Rule = Callable[..., dict[str, Any]]
 Run = Callable[..., None]  # updates w and memory in place, given [w, g, *memory]; on a GPU as kernels/updates.py says
@@ -196,7 +197,7 @@ class Program:
         numbers = list(dict.fromkeys(key for call in calls for key in call[1] if isinstance(key, str)))
         places: dict[Key, int] = {i: i for i in range(arrays)} | {x: arrays + i for i, x in enumerate(numbers)}
         self._calls, buffers = _placed(calls, places, finals)
-        self._targets = sorted(finals.values())
+        self._targets, self._least = sorted(finals.values()), WORK // max(1, len(self._calls))
 
         # The numbers that meet arrays in the rule, such as 1 - b1**t, for the values of the letters.
         self.numbers: Callable[[Mapping[str, float]], list[float]] = eval(f"lambda letters: [{', '.join(numbers)}]")
@@ -209,8 +210,7 @@ class Program:
     def run(self, arrays: Sequence[Array]) -> None:
         """Update w and memory in `arrays`, which are [w, g, *memory], flat; the numbers are in `cells`."""
         n = len(arrays[0])
-        # Below this length, waking the others costs more than they do.
-        if n < 4 * SHARE or (threads := min(get_num_threads(), n // SHARE)) == 1:
+        if n < 2 * self._least or (threads := min(get_num_threads(), n // self._least)) == 1:
             return self._repeat(CHUNK, 0, arrays)
         while len(self._buffers) < threads:
             self._buffers.append([aligned(np, SHARE, x.dtype) for x in self._buffers[0]])
