@@ -79,7 +79,7 @@ def in_threads(work: Callable[..., None], parts: Sequence[Any], *given: Any, mul
     if count == 1:
         return some(0)
     blas.let_sleep()
-    _have_helpers(count - 1)
+    count = 1 + _helpers_up_to(count - 1)
     answers = SimpleQueue[BaseException | None]()
     with blas.one_thread() if multiply else nullcontext():
         for k in range(1, count):  # each in a copy of the caller's context, where np.errstate is kept
@@ -93,11 +93,16 @@ def in_threads(work: Callable[..., None], parts: Sequence[Any], *given: Any, mul
             raise error
 
 
-def _have_helpers(count: int) -> None:
+def _helpers_up_to(count: int) -> int:
+    """How many there are to help, so many at most; those that are missing are started."""
     global _helpers
-    while _helpers < count:
-        threading.Thread(target=_worker, args=(_tasks,), name=f"minidl {_helpers}", daemon=True).start()
-        _helpers += 1
+    try:
+        while _helpers < count:
+            threading.Thread(target=_worker, args=(_tasks,), name=f"minidl {_helpers}", daemon=True).start()
+            _helpers += 1
+    except RuntimeError:  # at the end of a program, or where the system has no more threads
+        pass
+    return min(_helpers, count)
 
 
 def _worker(tasks: SimpleQueue[Any]) -> None:
@@ -124,7 +129,7 @@ def by_entry(function: Callable[..., Any], x: Any, *others: Any) -> Any:
     if x.size < 2 * LONG or not isinstance(x, np.ndarray):
         return function(x, *others)
     arrays = [x, *others]
-    d = max(range(x.ndim), key=x.strides.__getitem__)  # the slowest
+    d = max(range(x.ndim), key=lambda d: (x.shape[d] > 1, x.strides[d]))  # the slowest
     if any(np.shape(y) not in ((), x.shape) for y in others) or len(parts := shares(x.shape[d], x.size)) < 2:
         return function(x, *others)
     out = np.empty_like(x, function(*_part(arrays, d - x.ndim, 0, 0)).dtype)
