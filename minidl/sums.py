@@ -10,13 +10,14 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_tuple
 
 from minidl.backend import Array
 
 LARGE = 1 << 14  # entries: below, looking how the array lies takes longer than its sum
 BLOCK = 128  # rows: so many are added one to the other
-DOTS = 512  # entries of a row: so many are multiplied and added up by BLAS, in several sums at a time
 LENGTH = 128  # entries of a row: so many are added up in one product, for among equal numbers errors would pile up
+DOTS = 4 * LENGTH  # the same for inner products, which BLAS adds up in many sums side by side
 
 
 def total(xp: Any, x: Array, axis: Any = None, keepdims: bool = False) -> Array:
@@ -27,20 +28,21 @@ def total(xp: Any, x: Array, axis: Any = None, keepdims: bool = False) -> Array:
     """
     dtype = "int64" if x.dtype.kind != "f" else "float32" if x.dtype.itemsize == 2 else None
     if xp is np and x.size >= LARGE and axis is not None and dtype != "int64":
-        order, kept, inner = _order(x, axis)
-        if kept == sorted(kept) and (inner or order[x.ndim - len(kept) :] == kept):
+        order, kept, leading = _order(x, axis)
+        if kept == sorted(kept) and (leading or order[x.ndim - len(kept) :] == kept):
             y, count = np.ascontiguousarray(x.transpose(order), dtype), math.prod([x.shape[d] for d in kept])
-            sums = _sums_of_rows(y.reshape(count, -1)) if inner else _sum_of_rows(y.reshape(-1, count))
+            sums = _sums_of_rows(y.reshape(count, -1)) if leading else _sum_of_rows(y.reshape(-1, count))
             return sums.reshape([n if d in kept else 1 for d, n in enumerate(x.shape) if keepdims or d in kept])
     return x.sum(axis=axis, keepdims=keepdims, dtype=dtype)
 
 
 def inner(xp: Any, x: Array, y: Array, axis: Any) -> Array:
     """(x * y).sum(axis), which keeps its dimensions; on NumPy long rows are multiplied and added up in one go."""
-    if xp is np and x.size >= LARGE and x.strides == y.strides and x.dtype == y.dtype and x.dtype.itemsize > 2:
-        order, kept, inner = _order(x, axis)
+    alike = x.shape == y.shape and x.strides == y.strides and x.dtype == y.dtype
+    if xp is np and x.size >= LARGE and alike and axis is not None and x.dtype.kind == "f" and x.dtype.itemsize > 2:
+        order, kept, leading = _order(x, axis)
         count = math.prod([x.shape[d] for d in kept])
-        if kept == sorted(kept) and inner and x.size >= LENGTH * count:
+        if kept == sorted(kept) and leading and x.size >= LENGTH * count:  # short rows: BLAS would be called too often
             rows = [z.transpose(order).reshape(count, -1) for z in (x, y)]
             return _dots(*rows).reshape([n if d in kept else 1 for d, n in enumerate(x.shape)])
     return total(xp, x * y, axis, keepdims=True)
@@ -48,7 +50,7 @@ def inner(xp: Any, x: Array, y: Array, axis: Any) -> Array:
 
 def _order(x: Array, axis: Any) -> tuple[list[int], list[int], bool]:
     """The dimensions from the slowest in memory, those of them not in `axis`, and whether these are the slowest."""
-    axes = [a % x.ndim for a in (axis if isinstance(axis, tuple) else (axis,))]
+    axes = normalize_axis_tuple(axis, x.ndim)
     order = sorted(range(x.ndim), key=[-abs(step) for step in x.strides].__getitem__)
     kept = [d for d in order if d not in axes]
     return order, kept, order[: len(kept)] == kept
@@ -94,7 +96,7 @@ def _ones(n: int, dtype: Any) -> Array:
 
 def largest(xp: Any, x: Array, axis: int) -> Array:
     """x.max(axis), which keeps that dimension."""
-    if xp is np and x.size >= LARGE and x.shape[axis] < 64 and axis % x.ndim == x.ndim - 1 and x.flags.c_contiguous:
+    if xp is np and x.size >= LARGE and axis in (-1, x.ndim - 1) and x.shape[-1] < 64 and x.flags.c_contiguous:
         columns = np.ascontiguousarray(x.reshape(-1, x.shape[-1]).T)  # NumPy is slow along a short last dimension
         return columns.max(0).reshape(*x.shape[:-1], 1)
     return x.max(axis=axis, keepdims=True)

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+import minidl
+from minidl import nn
 from minidl.sums import BLOCK, LENGTH, inner, largest, total
 
 SHAPES = [
@@ -29,6 +31,17 @@ def test_sums_are_numpys(shape, axis, dtype, layout):
         found = total(np, x, axis, keepdims)
         assert found.shape == expected.shape and found.dtype == kind
         np.testing.assert_allclose(found, expected, rtol=5e-6 if kind == "float32" else 1e-13)
+
+
+@pytest.mark.parametrize("shape", [(5, 5), (200, 200)])
+def test_dimensions_that_are_not_there_or_named_twice_are_refused(shape):
+    x = minidl.randn(*shape)
+    for refused in (lambda: x.sum(2), lambda: x.sum(-3), lambda: x.mean((0, 2)), lambda: nn.functional.softmax(x, 2)):
+        with pytest.raises(IndexError, match="out of range"):
+            refused()
+    for refused in (lambda: x.sum((0, 0)), lambda: x.mean((0, -2)), lambda: x.var((1, 1))):
+        with pytest.raises(RuntimeError, match="axis"):
+            refused()
 
 
 @pytest.mark.parametrize("axis", [0, 1])
@@ -81,6 +94,14 @@ def test_inner_products_of_equal_numbers_keep_their_digits(shape):
     for c in np.random.default_rng(0).standard_normal(8).astype(np.float32):
         x = np.full(shape, c)
         np.testing.assert_allclose(inner(np, x, x, -1), np.float64(c) ** 2 * shape[1], rtol=4e-7)
+
+
+@pytest.mark.parametrize("shape", [(5, 6), (200, 300)])
+def test_factors_of_inner_products_broadcast_and_may_be_whole(shape):
+    x, y = np.full(shape, 3.0, np.float32), np.full((1, shape[1]), 2.0, np.float32)
+    whole = np.full(shape, 100_000, np.int32)
+    assert (inner(np, x, y, 1) == 6 * shape[1]).all() and inner(np, x, x, None) == 9 * x.size
+    assert (inner(np, whole, whole.astype(np.int64), 1) == shape[1] * 10**10).all()
 
 
 def test_nothing_is_hidden_in_inner_products():

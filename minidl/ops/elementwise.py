@@ -181,8 +181,8 @@ def relu_input(xp, g, out):
 relu_input.vjps(lambda g, through, y, out: relu_input(g, out), None)
 
 
-def _where_positive(g: Any, y: Any, out: Any = None) -> Any:
-    return np.multiply(g, (y > 0).astype(g.dtype), out)  # a product with booleans is slower
+def _where_positive(g: Any, result: Any, out: Any = None) -> Any:
+    return np.multiply(g, (result > 0).astype(g.dtype), out=out)  # a product with booleans is slower
 
 
 @op

@@ -24,10 +24,10 @@ def _joined(xp: Any, join: Any, x: Array, window: Window) -> Array:
 
 
 def _join(start: int, end: int, out: Array, x: Array, join: Any, window: Window) -> None:
-    first, *others = window.places
-    out[start:end] = x[start:end][first]
+    (first, *others), out, x = window.places, out[start:end], x[start:end]
+    out[...] = x[first]
     for place in others:
-        join(out[start:end], x[start:end][place], out=out[start:end])
+        join(out, x[place], out=out)
 
 
 # -- the largest entry --------------------------------------------------------------------------------------------

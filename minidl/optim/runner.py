@@ -23,8 +23,8 @@ from minidl.kernels import updates
 from minidl.threads import get_num_threads, in_threads
 
 CHUNK = 2**16  # elements: large enough to hide the cost of a call, small enough that all arrays stay in the cache
-SHARE = 2 * CHUNK  # elements: what one of several threads takes at once, for the others wait at the start of each call
-WORK = 1 << 19  # elements times calls: what a thread takes at least, for to wake the others takes time, too
+SHARE = 2 * CHUNK  # elements: the same where threads share the arrays, for at the start of each call others must wait
+WORK = 1 << 19  # elements times calls: what is worth a thread of its own, since waking it takes time
 
 Rule = Callable[..., dict[str, Any]]
 Run = Callable[..., None]  # updates w and memory in place, given [w, g, *memory]; on a GPU as kernels/updates.py says

@@ -33,7 +33,7 @@ PHRASES = {
     "replaced": ("x value index", "{value} at x[{index}], {x} elsewhere"),
     "spread": ("x like", "{x}, spread over {like}"),
 }
-NAMES = {"out": "The result of the op.", "n": "How many entries go into one of the result."}
+NAMES = {"out": "The result of the op.", "n": "How many entries share one sum or mean."}
 
 
 def text(expression: ast.expr) -> str:

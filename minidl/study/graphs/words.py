@@ -24,6 +24,7 @@ WORDS = {
     "expm1": "The upstream gradient times exp x, which is the result + 1.",
     "flipped": "The upstream gradient turned around again.",
     "hardtanh": "The upstream gradient between the bounds, 0 outside.",
+    "inner": "Each factor receives the upstream gradient of its row times the other factor.",
     "linear": "The input receives the upstream gradient times W; the weight the products of upstream gradient and "
               "input, summed over the batch; the bias the upstream gradient, summed over the batch.",
     "log": "The upstream gradient over x.",
