@@ -101,7 +101,8 @@ class TensorDataset(Dataset):
         """Every tensor's rows at `indices`: one look-up for each tensor."""
         if any(t.tracked or type(t.array) is not type(indices) for t in self.tensors) or indices.dtype.kind != "i":
             return self[indices]
-        return tuple(Tensor(t.array[indices]) for t in self.tensors)  # the same in half the time
+        arrays = [t.array for t in self.tensors]  # what is done with them is the same, in half the time
+        return tuple([Tensor(x.take(indices, 0) if x.flags.c_contiguous else x[indices]) for x in arrays])
 
 
 class Subset(Dataset):
