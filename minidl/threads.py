@@ -128,6 +128,11 @@ def shares(n: int, size: int) -> list[tuple[int, int]]:
     return [(n * k // count, n * (k + 1) // count) for k in range(count)]
 
 
+def rows(x: Any) -> list[tuple[int, int]]:
+    """Shares of the first dimension of x, which on a GPU stays whole."""
+    return shares(len(x), x.size if isinstance(x, np.ndarray) else 0)
+
+
 def by_entry(function: Callable[..., Any], x: Any, *others: Any) -> Any:
     """function(x, *others), which works entry by entry; of long arrays of one shape threads ask it for parts, `out`."""
     if x.size < 2 * LONG or not isinstance(x, np.ndarray):

@@ -19,7 +19,7 @@ from minidl.ops.windows import Window, batch_first, batch_last, framed, new_fram
 def _joined(xp: Any, join: Any, x: Array, window: Window) -> Array:
     """What each window sees, joined by `join`, say np.add: (C, *frame, N) -> (C, *out, N)."""
     out = xp.empty((len(x), *window.out, x.shape[-1]), x.dtype)
-    threads.in_threads(_join, threads.shares(len(x), x.size if xp is np else 0), out, x, join, window)
+    threads.in_threads(_join, threads.rows(x), out, x, join, window)
     return out
 
 
@@ -55,8 +55,7 @@ def max_pool_input(xp, g, x, out, *, window):
     if kernels.fit(xp, g, x):
         return batch_first(kernels.max_pool_input(xp, g, x, batch_last(out), window))
     frame, x = new_frame(xp, x.shape[0], x.shape[-1], window, g.dtype), framed(xp, x, window, _lowest(x.dtype))
-    shares = threads.shares(len(x), x.size if xp is np else 0)
-    threads.in_threads(_give_to_winners, shares, frame, g, x, batch_last(out), window)
+    threads.in_threads(_give_to_winners, threads.rows(x), frame, g, x, batch_last(out), window)
     return batch_first(frame[window.image])
 
 
@@ -104,8 +103,9 @@ def avg_pool(xp, x, *, window, divisor):
     """The sum of each window, zeros around the image, over `divisor`: (N, C, *size) -> (N, C, *out)."""
     if kernels.fit(xp, x):
         return batch_first(kernels.sum_pool(xp, batch_last(x), window) * (1 / divisor))
-    out = _joined(xp, xp.add, framed(xp, batch_last(x), window), window)
-    return batch_first(xp.multiply(out, 1 / divisor, out=out))
+    wide = x.astype(np.float32) if x.dtype == np.float16 else x  # the sum of a window may be too large for a half
+    out = _joined(xp, xp.add, framed(xp, batch_last(wide), window), window)
+    return batch_first(xp.multiply(out, 1 / divisor, out=out)).astype(x.dtype, copy=False)
 
 
 @op

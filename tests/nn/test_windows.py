@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 import minidl
 from minidl import nn
@@ -92,3 +93,9 @@ def test_torch_has_some_of_these_functions_at_the_top():
 def test_errors_say_what_to_do(call, kind, message):
     with pytest.raises(kind, match=message):
         call()
+
+
+def test_the_mean_of_large_halves_is_pytorchs():
+    x = np.random.default_rng(0).uniform(1000, 60_000, (2, 3, 9, 9)).astype(np.float16)
+    ours, theirs = (m.nn.functional.avg_pool2d(m.tensor(x), 8, 1, 4) for m in (minidl, torch))
+    np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
