@@ -1,9 +1,12 @@
 """minidl.threads: who shares long arrays, and that nobody sees it in the numbers."""
 
+import gc
 import os
 import subprocess
 import sys
 import time
+import weakref
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -204,6 +207,29 @@ def test_an_error_in_any_thread_is_seen():
 
     with pytest.raises(ValueError, match="in the second"):
         threads.in_threads(work, [(0,), (1,)], np.zeros(1))
+
+
+@pytest.mark.parametrize("failing", [0, 1, None])
+def test_nothing_is_kept_of_what_was_worked_on(failing):
+    minidl.set_num_threads(2)
+    seen = []
+
+    def share():
+        array = np.zeros(3)
+        seen.append(weakref.ref(array))
+        threads.in_threads(lambda k, x: 1 / (k != failing), [(0,), (1,)], array)
+
+    gc.disable()  # what is found must go with the last reference
+    try:
+        with nullcontext() if failing is None else pytest.raises(ZeroDivisionError) as caught:
+            share()
+        del caught
+        end = time.time() + 5
+        while seen[0]() is not None and time.time() < end:  # a helper lets go a moment after it has answered
+            time.sleep(0.01)
+        assert seen[0]() is None
+    finally:
+        gc.enable()
 
 
 def test_numpys_settings_hold_in_every_thread():

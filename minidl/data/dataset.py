@@ -101,7 +101,7 @@ class TensorDataset(Dataset):
         """Every tensor's rows at `indices`: one look-up for each tensor."""
         if any(t.tracked or type(t.array) is not type(indices) for t in self.tensors) or indices.dtype.kind != "i":
             return self[indices]
-        arrays = [t.array for t in self.tensors]  # what is done with them is the same, in half the time
+        arrays = [t.array for t in self.tensors]  # looked up in half the time that their tensors take
         return tuple([Tensor(x.take(indices, 0) if x.flags.c_contiguous else x[indices]) for x in arrays])
 
 
