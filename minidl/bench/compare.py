@@ -28,7 +28,7 @@ from minidl.bench.workloads import COST, EPOCH, IMPORT, NAMES, WORKLOADS
 
 WORKER = Path(__file__).with_name("worker.py")
 CHECKED_STEPS = 20
-WARMING_STEPS = 10
+FIRST_STEPS, WARMING_STEPS = 3, 10  # minidl.compile records two steps, and replays from the third
 PATIENCE = 120.0  # seconds for an answer
 ENOUGH, FEWEST = 30.0, 5  # no more rounds after so many seconds, but never fewer than these
 PAUSE = 0.03  # seconds: after its last product, the other process's threads go on spinning for about that long
@@ -116,9 +116,10 @@ class Peer:
         ])
 
     def enough_steps(self, workload: str, seconds: float) -> int:
-        """How many steps take about so long, once the first one has been taken and no other library's threads spin."""
+        """How many steps take about so long, once the first have been taken and no other library's threads spin."""
         time.sleep(PAUSE)
-        self.run(workload, steps := 1)
+        self.run(workload, FIRST_STEPS)
+        steps = 1
         while self.run(workload, steps)["seconds"] < seconds / 2:
             steps *= 2
         return steps
@@ -130,7 +131,7 @@ class Peer:
         all libraries compute with denormal numbers, three times slower.
         """
         time.sleep(PAUSE)
-        self.run(workload, min(steps, WARMING_STEPS), anew=True)
+        self.run(workload, min(max(steps, FIRST_STEPS), WARMING_STEPS), anew=True)
         return self.run(workload, steps)["seconds"] / steps
 
     def close(self) -> None:

@@ -38,7 +38,8 @@ GOALS = {  # the largest ratio to PyTorch that minidl allows itself
 }
 SAME = 1e-5  # the largest relative difference in the checked steps that float32 rounding explains
 SAME_IN_FLOAT64 = 1e-9
-OTHERS = ("NumPy by hand", "PyTorch fused", "JAX jit", "autograd", "MyGrad")
+NAMED = ("minidl.compile", "NumPy by hand", "PyTorch fused")  # whose libraries are named without them
+OTHERS = (*NAMED, "JAX jit", "autograd", "MyGrad")
 
 
 @dataclass
@@ -77,10 +78,10 @@ class Row:
     def median(self, library: str) -> str:
         return self.text(float(np.median(self.turns[library]))) if library in self.turns else ""
 
-    def ratio(self, library: str) -> tuple[float, str]:
+    def ratio(self, library: str, ours: str = "minidl") -> tuple[float, str]:
         """minidl's numbers divided by the library's in the same rounds: the median, and the quartiles."""
         with np.errstate(divide="ignore", invalid="ignore"):  # there may have been no memory added
-            ratios = np.divide(self.turns["minidl"], self.turns[library])
+            ratios = np.divide(self.turns[ours], self.turns[library])
         low, middle, high = np.quantile(ratios, [0.25, 0.5, 0.75])
         return float(middle), f"{low:.2f}–{high:.2f}"
 
@@ -88,14 +89,16 @@ class Row:
         return "PyTorch" in self.turns and self.name in GOALS and self.ratio("PyTorch")[0] > GOALS[self.name]
 
     def beside_pytorch(self) -> list[str]:
-        ratio, quartiles, goal = "", "", ""
+        ratio, quartiles, goal, compiled = "", "", "", ""
         if "PyTorch" in self.turns:
             middle, quartiles = self.ratio("PyTorch")
             ratio = f"{middle:.2f}"
             if self.name in GOALS:
                 goal = f"≤ {GOALS[self.name]:.2f}, {'missed' if self.missed() else 'met'}"
+            if "minidl.compile" in self.turns:
+                compiled = "{:.2f} ({})".format(*self.ratio("PyTorch", "minidl.compile"))
         same = self.agreement.cells() if self.agreement else [""] * 3
-        return [self.name, self.median("minidl"), self.median("PyTorch"), ratio, quartiles, goal, *same]
+        return [self.name, self.median("minidl"), self.median("PyTorch"), ratio, quartiles, goal, compiled, *same]
 
     def beside_others(self, others: list[str]) -> list[str]:
         cells = [self.name, self.median("minidl")]
@@ -122,6 +125,10 @@ class Row:
             adds = f"adds {text(mine - hand)} ({(mine - hand) / mine:.0%})" if mine > hand else "takes less"
             named = "NumPy's own import" if self.name == "import" else "The same by hand, without a framework"
             told.append(f"{named}: {text(hand)}, and minidl {adds}.")
+        if "minidl.compile" in self.turns:
+            met = self.ratio("PyTorch", "minidl.compile")[0] <= GOALS[self.name]
+            replayed = text(median["minidl.compile"])
+            told.append(f"Replayed by `minidl.compile`: {replayed}{', which meets the goal' if met else ''}.")
         if mine <= allowed or mine < (part or 0.0):
             told.append("These rounds are too unlike each other to say what holds it.")
         elif part is not None and part > allowed:
@@ -143,7 +150,8 @@ def report(
     checked_steps: int,
 ) -> str:
     """Both tables, each with how to read it, the circumstances, and what failed."""
-    head = ["workload", "minidl", "PyTorch", "ratio", "quartiles", "goal", "difference", "rounding", "in float64"]
+    head = ["workload", "minidl", "PyTorch", "ratio", "quartiles", "goal", "compiled", "difference", "rounding",
+            "in float64"]  # fmt: skip
     others = [name for name in OTHERS if name in versions]
     shared = [row for row in rows if set(others) & set(row.turns)]
     rounds = max((len(row.turns["minidl"]) for row in rows), default=0)
@@ -156,6 +164,7 @@ def report(
         "beside it their quartiles, which are far apart where other programs were busy.  **It is not the quotient of "
         "the two medians beside it**: the machine may be busy in one round and quiet in the next, so that only numbers "
         "of the same round can be divided.  "
+        "Compiled: the same ratio for the step that `minidl.compile` replays.  "
         f"Difference: between what both compute in the first {checked_steps} steps from the same weights (losses, "
         "gradients or new weights), relative to the largest.  Rounding: the same between PyTorch in float32 and "
         f"PyTorch in float64; where it is above {SAME:.0e}, the workload amplifies rounding, and it is the last column "
@@ -168,7 +177,7 @@ def report(
         "told the same; the other libraries run as they come, and some would gain, too, among them PyTorch's "
         f"convolutions: {settings} in the environment.  "
         "Cells are empty where a library has nothing to offer: autograd no convolutions for networks, autograd and "
-        "MyGrad no optimizers, PyTorch not all of them fused.",
+        "MyGrad no optimizers, PyTorch not all of them fused; `minidl.compile` runs an optimizer as it is.",
         table(["workload", "minidl", *others], [row.beside_others(others) for row in shared]),
         *held(rows),
         circumstances(versions, threads, command),
@@ -206,7 +215,7 @@ def table(head: list[str], rows: list[list[str]]) -> str:
 
 def circumstances(versions: dict[str, str], threads: int, command: str) -> str:
     """Where, when and with what the tables were made."""
-    libraries = {name: number for name, number in versions.items() if name not in ("NumPy by hand", "PyTorch fused")}
+    libraries = {name: number for name, number in versions.items() if name not in NAMED}
     return (
         f"{cpu_name()}, {os.cpu_count()} cores, threads for each library: {threads}; "
         f"{platform.system()}, Python {platform.python_version()}, NumPy {np.__version__}, "

@@ -13,6 +13,7 @@ import os
 import resource
 import sys
 import time
+import warnings
 from collections.abc import Callable
 from functools import partial
 from importlib.metadata import version
@@ -29,6 +30,7 @@ REQUESTED = 0.3  # seconds for which the cost of a step is measured
 
 MODULES = {  # each peer, and the library that it needs
     "minidl": "minidl",
+    "minidl.compile": "minidl",
     "PyTorch": "torch",
     "NumPy by hand": "numpy",
     "PyTorch fused": "torch",
@@ -43,7 +45,7 @@ PARTS = ("parts in NumPy", "parts in PyTorch")  # no libraries at work, but what
 
 def library_of(peer: str) -> Any:
     """The peer's library.  Other libraries do not get minidl with it: it would add to their time and their memory."""
-    if peer not in ("minidl", *PARTS):
+    if peer not in ("minidl", "minidl.compile", *PARTS):
         sys.modules["minidl"] = empty = ModuleType("minidl")  # so that minidl.bench can be found
         empty.__path__ = [str(PACKAGE)]
     if peer == "JAX jit" and hasattr(os, "sched_setaffinity"):  # the only way to tell it how many threads to use
@@ -54,7 +56,7 @@ def library_of(peer: str) -> Any:
 
 def workloads_of(peer: str, library: Any) -> dict[str, Callable[[], Any]]:
     """What the peer can do, by name: a function that begins the workload, and returns the function that does a step."""
-    from minidl.bench.workloads import WORKLOADS
+    from minidl.bench.workloads import STEPS, WORKLOADS
 
     if peer in PARTS:
         from minidl.bench import parts
@@ -72,6 +74,9 @@ def workloads_of(peer: str, library: Any) -> dict[str, Callable[[], Any]]:
     if peer in makers:
         return makers[peer](library)
     known: Any = WORKLOADS
+    if peer == "minidl.compile":
+        warnings.filterwarnings("error", "minidl.compile")  # it would say that a step is not replayed
+        known = {name: partial(work, through=library.compile) for name, work in known.items() if name not in STEPS}
     if peer == "PyTorch fused":
         known = {name: work for name, work in known.items() if getattr(work, "keywords", {}).get("optimizer") in FUSED}
         optimizers = SimpleNamespace(**{name: partial(getattr(library.optim, name), fused=True) for name in FUSED})

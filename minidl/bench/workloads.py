@@ -1,6 +1,7 @@
 """What is timed, written once: `m` is the module minidl or torch, and both know the names that are used here.
 
-MLPS, LARGER and STEPS describe what there is to do, for functions.py and by_hand.py to do in their ways.
+MLPS, LARGER and STEPS describe what there is to do, for functions.py and by_hand.py to do in their ways.  A network's
+step, which is given its batch, is the function that `through` makes of it: itself, or what minidl.compile gives back.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ import numpy as np
 MNIST_FILES = Path(__file__).resolve().parents[1] / "data" / "mnist"
 PREPARED = 4096  # MNIST images that a network sees again and again while it is timed
 
-Step = Callable[[], Any]  # does the work once, and returns a tensor on which all libraries must agree
+Step = Callable[..., Any]  # does the work once, and returns a tensor on which all libraries must agree
+Through = Callable[[Step], Step]
 
 
 # -- the networks ----------------------------------------------------------------------------------------------
@@ -99,11 +101,16 @@ NETWORKS = {
 # -- what is done with them ------------------------------------------------------------------------------------
 
 
-def small_ops(m: Any) -> Step:
+def itself(step: Step) -> Step:
+    return step
+
+
+def small_ops(m: Any, *, through: Through = itself) -> Step:
     """Eight operations on 4 x 5 numbers and their backward pass: nothing but overhead."""
     x, w = (m.tensor(numbers, dtype=m.get_default_dtype()) for numbers in small_numbers())
     w.requires_grad_()
 
+    @through
     def step() -> Any:
         w.grad = None
         (((x * w + x).tanh() * w).sigmoid() - x).exp().mean().backward()
@@ -113,34 +120,36 @@ def small_ops(m: Any) -> Step:
 
 
 def training(
-    m: Any, *, batch_size: int, optimizer: str, options: dict[str, float], network: str = "mlp", **size: int
-) -> Step:
+    m: Any, *, batch_size: int, optimizer: str, options: dict[str, float], network: str = "mlp",
+    through: Through = itself, **size: int,
+) -> Step:  # fmt: skip
     """Train a network: zero_grad, forward, cross entropy, backward, step; prepared batches."""
     model = with_known_weights(m, NETWORKS[network](m, **size))
     descent = getattr(m.optim, optimizer)(model.parameters(), **options)
     batches = prepared_tensors(m, batch_size)
 
-    def step() -> Any:
-        images, labels = next(batches)
+    @through
+    def learn(images: Any, labels: Any) -> Any:
         descent.zero_grad()
         loss = m.nn.functional.cross_entropy(model(images), labels)
         loss.backward()
         descent.step()
         return loss
 
-    return step
+    return lambda: learn(*next(batches))
 
 
-def predicting(m: Any) -> Step:
+def predicting(m: Any, *, through: Through = itself) -> Step:
     """Predict one image with the MLP, under no_grad."""
     model = with_known_weights(m, mlp(m)).eval()
     batches = prepared_tensors(m, 1)
 
-    def step() -> Any:
+    @through
+    def predict(images: Any) -> Any:
         with m.no_grad():
-            return model(next(batches)[0])
+            return model(images)
 
-    return step
+    return lambda: predict(next(batches)[0])
 
 
 def stepping(m: Any, *, shapes: list[tuple[int, ...]], optimizer: str, options: dict[str, float]) -> Step:

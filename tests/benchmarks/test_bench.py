@@ -4,6 +4,7 @@ import argparse
 import importlib
 import subprocess
 import sys
+import warnings
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,14 @@ def test_all_compute_the_same(workload: str) -> None:
     expected = first_values(WORKLOADS[workload](torch))
     assert compare.apart(first_values(WORKLOADS[workload](minidl)), expected) < report.SAME
     assert compare.apart(first_values(by_hand.WORKLOADS[workload]()), expected) < report.SAME
+
+
+def test_what_compile_replays_has_the_same_bits() -> None:
+    with warnings.catch_warnings():
+        replayed = worker.workloads_of("minidl.compile", minidl)  # from now on a step that is not replayed is an error
+        assert set(replayed) == set(WORKLOADS) - set(STEPS)
+        for name, start in replayed.items():
+            assert np.array_equal(first_values(start()), first_values(WORKLOADS[name](minidl))), name
 
 
 @pytest.mark.parametrize("peer", ["JAX jit", "autograd", "MyGrad"])
@@ -125,6 +134,10 @@ def test_an_account_keeps_to_what_was_measured() -> None:
         "**import**: minidl 400.00 ms, PyTorch 1.00 s; the goal allows 150.00 ms. NumPy's own import: 100.00 ms, and "
         "minidl adds 300.00 ms (75%). What holds it: the framework's own share, without which it would meet the goal."
     )
+    row.turns["minidl.compile"] = [0.2]
+    assert "Replayed by `minidl.compile`: 200.00 ms. What holds it" in row.account()
+    row.turns["minidl.compile"] = [0.1]
+    assert "Replayed by `minidl.compile`: 100.00 ms, which meets the goal. What holds it" in row.account()
     row.turns["parts in NumPy"] = [0.5]  # somebody else was at work
     assert row.account().endswith("too unlike each other to say what holds it.")
     row = report.Row("1,000,000 weights: SGD step", {"minidl": [3.0], "PyTorch": [2.0]}, report.duration)
