@@ -38,11 +38,11 @@ from minidl.replay.traced import Stream, Traced, recorders
 # Functions of NumPy that look at shapes only, those whose results have the same shape whatever the numbers are, and
 # among these the ones that write into `out`.  Others are refused.
 _LOOKING = {"size", "shape", "ndim", "may_share_memory", "shares_memory", "result_type", "can_cast"}
-_WRITING = {"concatenate", "stack", "clip", "take"}
+_WRITING = {"concatenate", "stack", "clip", "take", "dot"}
 _STATIC = _WRITING | {
     "where", "einsum", "take_along_axis", "tile", "roll", "flip", "argmax", "argmin", "sort", "argsort", "cumsum",
     "cumprod", "sum", "prod", "mean", "max", "min", "amax", "amin", "any", "all", "transpose", "swapaxes", "moveaxis",
-    "squeeze", "reshape", "ravel", "broadcast_to", "expand_dims", "diagonal", "tril", "triu", "vdot", "dot", "round",
+    "squeeze", "reshape", "ravel", "broadcast_to", "expand_dims", "diagonal", "tril", "triu", "vdot", "round",
     "tensordot", "nan_to_num", "isclose", "searchsorted", "copy", "inv", "det", "solve", "cholesky", "trace", "inner",
     "outer", "real", "atleast_1d", "atleast_2d", "sinc",
 }  # fmt: skip

@@ -92,3 +92,20 @@ def test_prediction_keeps_nothing() -> None:
         held, peak = traced(lambda: stack(x))
     one = 512 * 64 * 4
     assert held < 1.1 * one and peak < 3.2 * one
+
+
+def test_a_replay_writes_the_gradient_of_one_example_where_it_lies() -> None:
+    model = nn.Sequential(nn.Linear(784, 128), nn.ReLU(), nn.Linear(128, 10))  # the first gradient has 392 KiB
+    x, y = minidl.randn(1, 784), minidl.tensor([3])
+
+    def backward(x: minidl.Tensor, y: minidl.Tensor) -> minidl.Tensor:
+        for p in model.parameters():
+            p.grad = None
+        loss = nn.functional.cross_entropy(model(x), y)
+        loss.backward()
+        return loss
+
+    replayed = minidl.compile(backward)
+    for _ in range(3):
+        replayed(x, y)
+    assert traced(lambda: replayed(x, y))[1] < MEGABYTE // 64
