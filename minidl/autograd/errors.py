@@ -25,8 +25,7 @@ CLASSES = {np.linalg.LinAlgError: LinAlgError, IndexError: IndexError, TypeError
 
 def raise_explained(error: Exception, name: str, inputs: Sequence[Any]) -> NoReturn:
     """Raise the error of an op in PyTorch's class, with the op's name and what it was given."""
-    tensors = [x for x in inputs if isinstance(x, Tensor)]
-    places = sorted({x.device for x in tensors})
+    places = sorted({x.device for x in inputs if isinstance(x, Tensor)})
     given = ", ".join(describe(x) for x in inputs)
     name, said = NAMES.get(name, name), reworded(str(error))
     message = said if "got" in said else f"{said}; got {given}"

@@ -14,6 +14,7 @@ import numpy as np
 from minidl import kernels, threads
 from minidl.autograd import op
 from minidl.backend import Array, array_module
+from minidl.ops.reductions import sum as total
 from minidl.ops.shapes import part
 from minidl.ops.windows import Window, all_seen, batch_first, batch_last, new_frame
 
@@ -41,8 +42,7 @@ def _columns(seen: Array, start: int, end: int, window: Window, groups: int) -> 
         block = kernels.im2col(array_module(seen), seen, window, start, end)
     else:
         block = seen[part(1 + len(window.kernel), start, end)]
-    row = math.prod(window.out[1:]) * seen.shape[-1]
-    entries = seen.shape[0] * math.prod(window.kernel) // groups
+    row, entries = math.prod(window.out[1:]) * seen.shape[-1], seen.shape[0] * math.prod(window.kernel) // groups
     return slice(start * row, end * row), block.reshape(groups, entries, (end - start) * row)
 
 
@@ -123,7 +123,7 @@ def _correlate(i: int, blocks: list[tuple[int, int]], sums: Array, seen: Array, 
 
 convolution.vjps(lambda g, out, x, w, b=None, **settings: convolution_input(g, w, **settings),
                  lambda g, out, x, w, b=None, **settings: convolution_weight(g, x, **settings),
-                 lambda g, out, x, w, b=None, **settings: g.sum(axis=(0, *range(2, g.ndim))))
+                 lambda g, out, x, w, b=None, **settings: total(g, axis=(0, *range(2, g.ndim))))
 convolution_input.vjps(lambda g, out, y, w, **settings: convolution(g, w, **settings),
                        lambda g, out, y, w, **settings: convolution_weight(y, g, **settings))
 convolution_weight.vjps(lambda g, out, y, x, **settings: convolution(x, g, **settings),

@@ -54,7 +54,9 @@ def max_pool_input(xp, g, x, out, *, window):
     g, x = xp.ascontiguousarray(batch_last(g)), batch_last(x)
     if kernels.fit(xp, g, x):
         return batch_first(kernels.max_pool_input(xp, g, x, batch_last(out), window))
-    frame, x = new_frame(xp, x.shape[0], x.shape[-1], window, g.dtype), framed(xp, x, window, _lowest(x.dtype))
+    x = framed(xp, x, window, _lowest(x.dtype))
+    every = window.tiles and x.size == g.size * len(window.places)  # place is seen, and will be written to
+    frame = (xp.empty if every else xp.zeros)(x.shape, g.dtype)
     threads.in_threads(_give_to_winners, threads.rows(x), frame, g, x, batch_last(out), window)
     return batch_first(frame[window.image])
 
