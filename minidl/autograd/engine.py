@@ -236,7 +236,7 @@ def run_backward(roots: Sequence[Tensor], gradients: Sequence[Any], retain_graph
                 raise changed(x, op.__name__)
             if not x.tracked or rule is None or (between is not None and x not in between and x not in targets):
                 continue
-            if x.op is None and x.pauses and any(start < node.order < end for start, end in x.pauses):
+            if x.op is None and node.order < x.order and any(start < node.order < end for start, end in x.pauses):
                 continue  # it required no gradient when this was computed
             gx = rule(g, out, *values, **settings) if settings else rule(g, out, *values)
             if gx is None:  # the answer of a Function that passes nothing on

@@ -37,7 +37,7 @@ class Tensor:
 
     # tracked: whether operations on it are recorded; hooks: functions that see its gradient;
     # version: [when the memory was last changed in place], one list for all tensors that view that memory.
-    # pauses: of a leaf, between which orders (of ops) it required no gradient.
+    # pauses: of a leaf, between which orders (of ops) it required no gradient; its own is when that last changed.
     # Two are mostly left empty: after, functions called when .grad has grown; origin, detect_anomaly's note of where
     # the tensor was computed.
     __slots__ = ("array", "grad", "tracked", "name", "op", "inputs", "arrays", "settings", "order", "pauses", "hooks",
@@ -85,10 +85,9 @@ class Tensor:
             raise RuntimeError(f"only floating-point tensors can require a gradient, this one is {self.dtype}")
         if not value and not self.is_leaf:
             raise RuntimeError("only a leaf can stop requiring a gradient; use detach() on a computed tensor")
-        if value and not self.tracked:
-            self.pauses = (*self.pauses, (self.order, next_order()))
-        elif self.tracked and not value:
-            self.order = next_order()
+        if value != self.tracked:
+            start, self.order = self.order, next_order()
+            self.pauses = (*self.pauses, (start, self.order)) if value else self.pauses
         self.tracked = value
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:

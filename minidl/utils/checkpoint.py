@@ -111,7 +111,7 @@ def _ends(outputs: list[Tensor], start: int) -> list[Tensor]:
         if x in seen or not x.tracked:
             continue
         seen.add(x)
-        if x.order < start:
+        if x.op is None or x.order < start:
             ends.append(x)
         else:
             stack.extend(y for y in x.inputs or () if isinstance(y, Tensor))
