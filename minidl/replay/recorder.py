@@ -274,12 +274,12 @@ class Recorder(Notes):
 
     def call(self, function: Any, inputs: Any, words: dict[str, Any]) -> Any:
         """A function whose result is either new or a view."""
-        values, words, out = plain(inputs), plain(words), words.get("out")
+        values, words = plain(inputs), plain(words)
         with self.unheard():
             value = function(*values, **words)
-        if out is not None:
-            self.note("do", function, values, words, plain(out))
-            return out
+        if isinstance(value, np.ndarray) and any(value is x for x in (*values[1:], *words.values())):  # it is `out`
+            self.note("do", function, values, words, value)
+            return self.traced(value)
         if isinstance(value, np.ndarray) and any(root(value) is root(x) for x in arrays_in((values, words))):
             return self.traced(value)  # a view is the same at every step
         writes = function.__name__ in _WRITING and isinstance(value, np.ndarray)
