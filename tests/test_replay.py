@@ -717,7 +717,7 @@ REFUSED = {
     computes_with_the_norm: "as it is, and compute", keeps_the_norm: "keeps a tensor",
     keeps_the_norm_that_it_returns: "keeps a tensor", counts_the_classes: "one_hot() reads a number",
     keeps_a_tensor: "keeps a tensor", counts: "variable count",
-    multiplies_by_a_counter: "another number", draws_globally: "other tensors",
+    multiplies_by_a_counter: "changes outside", draws_globally: "other tensors",
     changes_its_argument: "changes its argument", returns_a_graph: "its graph", seeds: "seeds",
     returns_an_array: "takes an array", keeps_an_array: "keeps an array", looks_into_the_stream: "stream",
 }  # fmt: skip
@@ -924,6 +924,101 @@ def test_little_python_is_left() -> None:
     for _ in range(3):
         replayed()
     assert calls(replayed) <= calls(written) / 4
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda xp, x, y, out: xp.dot(x, y, out), lambda xp, x, y, out: xp.clip(x, 0.0, 2.0, out),
+        lambda xp, x, y, out: xp.take(x, [0, 0], 0, out), lambda xp, x, y, out: xp.sum(xp.stack([x, y]), 0, None, out),
+    ],
+    ids=["dot", "clip", "take", "sum"],
+)  # fmt: skip
+def test_an_array_to_be_written_into_may_be_given_by_its_place(write: Any) -> None:
+    @op
+    def written(xp: Any, x: Any, y: Any) -> Any:
+        out = xp.zeros((2, 2), x.dtype)
+        write(xp, x, y, out)
+        return out
+
+    step, y = minidl.compile(lambda x, y: written(x, y) * 1), minidl.randn(2, 2)
+    for i in range(5):
+        x = minidl.full((2, 2), float(i))
+        assert_same([step(x, y).array], [written(x, y).array])
+    assert step.programs
+
+
+class Counting(nn.Module):
+    calls = 0
+
+    def forward(self, x: Any) -> Any:
+        self.calls += 1
+        return x if self.calls < 5 else 2 * x
+
+
+class Loop:
+    """A training step, around which Python changes something."""
+
+    def __init__(self) -> None:
+        minidl.manual_seed(0)
+        self.model, self.meter = perceptron(), {"steps": [0]}
+        self.optimizer = minidl.optim.SGD(self.model.parameters(), lr=0.1)
+        self.schedule = minidl.optim.lr_scheduler.StepLR(self.optimizer, 2, 0.5)
+        self.counting = Counting()
+
+    def learn(self, x: Any, y: Any) -> Any:
+        loss = F.cross_entropy(self.model(x), y)
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        return loss
+
+    def accumulates(self, x: Any, y: Any) -> Any:
+        loss = F.cross_entropy(self.model(x), y)
+        loss.backward()
+        self.meter["steps"][0] += 1
+        if self.meter["steps"][0] % 4 == 0:
+            self.optimizer.step()
+            self.optimizer.zero_grad()
+        return loss
+
+    def warms_up(self, x: Any, y: Any) -> Any:
+        self.optimizer.param_groups[0]["lr"] *= 1.5
+        return self.learn(x, y)
+
+    def counts_in_a_module(self, x: Any, y: Any) -> Any:
+        return self.learn(self.counting(x), y)
+
+    def schedules(self, x: Any, y: Any) -> Any:
+        loss = self.learn(x, y)
+        self.schedule.step()
+        return loss
+
+    def changes_modes(self, x: Any, y: Any) -> Any:
+        self.model.train()
+        loss = self.learn(x, y)
+        self.model.eval()
+        return loss
+
+
+def losses(step: Any) -> list[float]:
+    return [step(x, y).item() for x, y in batches(12)]
+
+
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [("accumulates", "self.meter"), ("warms_up", "optimizer.param_groups"), ("counts_in_a_module", "counting.calls")],
+)
+def test_a_step_in_which_python_counts_runs_as_it_is_written(name: str, what: str) -> None:
+    with pytest.warns(UserWarning, match=rf"{name} runs as it is written .* it changes {what}, but a replay runs no"):
+        found = losses(minidl.compile(getattr(Loop(), name)))
+    assert found == losses(getattr(Loop(), name))
+
+
+@pytest.mark.parametrize("name", ["schedules", "changes_modes"])
+def test_what_a_replay_does_again_is_no_counting(name: str) -> None:
+    step = minidl.compile(getattr(Loop(), name))
+    assert losses(step) == losses(getattr(Loop(), name)) and step.programs and not step.refused
 
 
 def test_a_gradient_that_was_kept_before_it_was_clipped_keeps_its_numbers() -> None:

@@ -182,6 +182,8 @@ class Compiled:
         difference = differing(before.lines, take.lines) if before else "there is no other recording"
         if take.kept_array:  # a table that is made once and then kept is not kept again
             difference = "it keeps an array that it makes: make it before the first step"
+        if counted := take.recorder.counted:
+            difference = f"it changes {counted}, but a replay runs no Python: do that after the step"
         self.drafts[key] = Draft(take.lines, take.recorder.remembered(), difference is None)
         return difference
 
