@@ -809,6 +809,22 @@ def test_the_words_of_pytorch() -> None:
         minidl.compile(minidl.ones(2))
 
 
+def test_fullgraph_demands_that_a_step_is_replayed() -> None:
+    @minidl.compile(fullgraph=True)
+    def reading(x: Any) -> Any:
+        return x * x.sum().item()
+
+    class Reading:
+        @minidl.compile(fullgraph=True)
+        def step(self, x: Any) -> Any:
+            return x if x.sum() > 1 else -x
+
+    for step in (reading, copy.copy(reading), Reading().step):
+        for _ in range(3):
+            with pytest.raises(RuntimeError, match=r"cannot be replayed, as fullgraph=True demands: .* reads a number"):
+                step(minidl.ones(3))
+
+
 def test_too_many_forms_of_arguments() -> None:
     step = minidl.compile(lambda x, factor: x * factor)
     with pytest.warns(UserWarning, match="64 different forms"):

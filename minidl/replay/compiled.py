@@ -36,22 +36,24 @@ def compile(
 ) -> Any:  # fmt: skip
     """`model`, any step, as a function that is recorded in its first two calls, and then replayed, with the same bits.
 
-    Without `model` it is a decorator, and with `disable` the step as it is; the other words, PyTorch's, change nothing.
-    TypeError for what cannot be called.
+    Without `model` it is a decorator, and with `disable` the step as it is.  With `fullgraph` a step that cannot be
+    replayed raises RuntimeError; else it runs as it is written, and a warning says once why, and where.  The other
+    words, PyTorch's, change nothing.  TypeError for what cannot be called.
 
-    A step is what is done with one batch: forward, loss, `backward()`, `optimizer.step()`, a schedule's `step()`.  Give
-    it the batch as arguments, tensors on the device of the model, and let it return what you want to look at.
-    Arguments of other shapes or dtypes, `train()` and `eval()`, and another attribute of a module are recorded anew.
+    A step, and not the model alone, is what is done with one batch: forward, loss, `backward()`, `optimizer.step()`, a
+    schedule's `step()`.  Give it the batch as arguments, tensors on the device of the model, and let it return what you
+    want to look at.  Arguments of other shapes or dtypes, `train()` and `eval()`, and another attribute of a module are
+    recorded anew, which takes as long as ten to forty steps.
 
     A replay repeats what was done to arrays, draws random numbers anew, and calls the optimizer, the schedule and
-    `clip_grad_norm_` as they are; the norm may be returned.  The rest of Python is not run again: branches, counters,
-    numbers in lists or objects and the tensors that a dictionary gave stay as they were when recorded; do not print,
-    count or append in a step.
+    `clip_grad_norm_` as they are; the norm may be returned.  The rest of Python is not run again: branches, numbers and
+    the tensors that a dictionary gave stay as they were when recorded; do not print, or draw numbers of Python's own.
     Hand over what will change, and numbers as tensors: each new number is another form, of which there may be 64.
-    A step that reads a number (`if loss > 1`, `loss.item()`), takes an array out of a tensor, keeps a tensor, or meets
-    other tensors every time runs as it is written; a warning says once why, and where.  Memory for all that is computed
-    stays reserved, and that of `.grad` is written over by the next replay; a tensor that is held elsewhere keeps its
-    numbers.
+    Not replayed is a step that reads a number (`if loss > 1`, `loss.item()`), takes an array out of a tensor, keeps a
+    tensor, meets other tensors every time, or counts in a list, a dictionary or an attribute: count outside of it,
+    accumulate gradients with two steps, one of which calls `optimizer.step()`, and leave learning rates to schedules.
+    Memory for all that is computed stays reserved, and that of `.grad` is written over by the next replay; a tensor
+    that is held elsewhere keeps its numbers.
 
     On a GPU the third call captures CUDA graphs: one for all that is done up to a call that is made as it is, one up to
     the next.  The host then launches graphs instead of kernels, and never waits: a replay of a perceptron's step with
@@ -77,10 +79,10 @@ def compile(
     True
     """
     if model is None:
-        return partial(compile, disable=disable)
+        return partial(compile, fullgraph=fullgraph, disable=disable)
     if not callable(model):
         raise TypeError(f"compile: expected a function or a module, got {type(model).__name__}")
-    return model if disable else Compiled(model)
+    return model if disable else Compiled(model, fullgraph)
 
 
 class Draft(NamedTuple):
@@ -105,9 +107,9 @@ class Attempt(NamedTuple):
 class Compiled:
     """A step, and what was recorded of it for each form of its arguments."""
 
-    def __init__(self, step: Callable[..., Any]) -> None:
+    def __init__(self, step: Callable[..., Any], fullgraph: bool = False) -> None:
         update_wrapper(self, step, updated=())
-        self.step, self.lock = step, threading.RLock()
+        self.step, self.fullgraph, self.lock = step, fullgraph, threading.RLock()
         self.programs: dict[Any, list[Program]] = {}
         self.drafts: dict[Any, Draft] = {}  # the last recording
         self.tries: dict[Any, int] = {}  # recordings since the last program, each unlike the one before
@@ -144,10 +146,12 @@ class Compiled:
 
     def __get__(self, owner: Any, kind: type | None = None) -> Compiled:
         """A method is recorded for each object by itself, which keeps it under the same name."""
-        return self if owner is None else vars(owner).setdefault(self.name, Compiled(self.step.__get__(owner)))
+        return self if owner is None else vars(owner).setdefault(
+            self.name, Compiled(self.step.__get__(owner), self.fullgraph)
+        )
 
     def __reduce__(self) -> Any:
-        return Compiled, (self.step,)  # a copy records anew
+        return Compiled, (self.step, self.fullgraph)  # a copy records anew
 
     # -- recording
 
@@ -250,6 +254,8 @@ class Compiled:
         return None
 
     def _refuse(self, key: Any, why: str) -> None:
+        if self.fullgraph:
+            raise RuntimeError(f"minidl.compile: {self._name()} cannot be replayed, as fullgraph=True demands: {why}")
         self._give_up(key)
         if why not in self.said:
             self.said.add(why)
