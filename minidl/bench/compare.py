@@ -116,10 +116,9 @@ class Peer:
         ])
 
     def enough_steps(self, workload: str, seconds: float) -> int:
-        """How many steps take about so long, once the first have been taken and no other library's threads spin."""
+        """How many steps take about so long, once the first one has been taken and no other library's threads spin."""
         time.sleep(PAUSE)
-        self.run(workload, FIRST_STEPS)
-        steps = 1
+        self.run(workload, steps := 1)
         while self.run(workload, steps)["seconds"] < seconds / 2:
             steps *= 2
         return steps
@@ -225,12 +224,13 @@ def time_workload(
 
 def compared(values: dict[str, np.ndarray], exact: dict[str, np.ndarray]) -> Agreement:
     """How far the first steps of the libraries are apart, from the same weights; in float64, minidl's and PyTorch's."""
+    replayed = np.array_equal(values.get("minidl.compile", values["minidl"]), values["minidl"])
     if "PyTorch" not in values:
-        return Agreement({name: apart(found, values["minidl"]) for name, found in values.items()})
+        return Agreement({name: apart(found, values["minidl"]) for name, found in values.items()}, replayed=replayed)
     theirs, theirs_exact = values["PyTorch"], exact["PyTorch"]
     return Agreement(
         {name: apart(found, theirs) for name, found in values.items()},
-        apart(theirs, theirs_exact), apart(exact["minidl"], theirs_exact),
+        apart(theirs, theirs_exact), apart(exact["minidl"], theirs_exact), replayed,
     )  # fmt: skip
 
 

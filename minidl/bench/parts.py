@@ -15,7 +15,7 @@ import numpy as np
 
 from minidl.bench.workloads import LARGER, MLPS, PREDICTION, STEPS, WORKLOADS, Step, weights_and_gradients
 
-Product = tuple[np.ndarray, np.ndarray, np.ndarray]  # both operands, and memory for the result
+Product = tuple[Any, np.ndarray, np.ndarray, np.ndarray]  # np.matmul or np.dot, both operands, memory for the result
 
 
 @cache
@@ -33,12 +33,12 @@ def products(m: Any, workload: str) -> list[Product]:
         patch.object(m.threads, "in_threads", _one_after_the_other),  # where the recorder hears them
     ):
         step()
-    alike: dict[Any, Product] = {}
-    # Products with a vector of ones are sums.
-    found = [call for call in recorder.calls if call.function is np.matmul and all(x.ndim > 1 for x in call.inputs)]
-    for x, y, out in [(*call.inputs, call.out) for call in found]:
-        alike.setdefault(_form(x, y, out), (x, y, _memory_like(out)))
-    return [alike[_form(*call.inputs, call.out)] for call in found]
+    found, alike = list[Product](), dict[Any, Product]()
+    for call in recorder.calls:
+        if call.function in (np.matmul, np.dot) and all(x.ndim > 1 for x in call.inputs):  # with a vector it is a sum
+            form = _form(*call.inputs, call.out)
+            found.append(alike.setdefault(form, (call.function, *call.inputs, _memory_like(call.out))))
+    return found
 
 
 def _one_after_the_other(work: Any, parts: Any, *given: Any, **words: Any) -> None:
@@ -73,8 +73,8 @@ def numpy_parts(m: Any) -> dict[str, Callable[[], Step]]:
         listed = products(m, workload)
 
         def step() -> Any:
-            for x, y, out in listed:
-                np.matmul(x, y, out=out)
+            for multiply, x, y, out in listed:
+                multiply(x, y, out=out)
             return out
 
         return step
@@ -88,10 +88,10 @@ def numpy_parts(m: Any) -> dict[str, Callable[[], Step]]:
 
 def torch_parts(m: Any, torch: Any) -> dict[str, Callable[[], Step]]:
     def multiplying(workload: str) -> Step:
-        listed = [tuple(map(torch.from_numpy, product)) for product in products(m, workload)]
+        listed = [tuple(map(torch.from_numpy, operands)) for _, *operands, _ in products(m, workload)]
 
         def step() -> Any:
-            for x, y, _ in listed:
+            for x, y in listed:
                 out = torch.matmul(x, y)
             return out
 

@@ -13,7 +13,6 @@ import os
 import resource
 import sys
 import time
-import warnings
 from collections.abc import Callable
 from functools import partial
 from importlib.metadata import version
@@ -75,8 +74,8 @@ def workloads_of(peer: str, library: Any) -> dict[str, Callable[[], Any]]:
         return makers[peer](library)
     known: Any = WORKLOADS
     if peer == "minidl.compile":
-        warnings.filterwarnings("error", "minidl.compile")  # it would say that a step is not replayed
-        known = {name: partial(work, through=library.compile) for name, work in known.items() if name not in STEPS}
+        replayed = partial(library.compile, fullgraph=True)
+        known = {name: partial(work, compiled=replayed) for name, work in known.items() if name not in STEPS}
     if peer == "PyTorch fused":
         known = {name: work for name, work in known.items() if getattr(work, "keywords", {}).get("optimizer") in FUSED}
         optimizers = SimpleNamespace(**{name: partial(getattr(library.optim, name), fused=True) for name in FUSED})

@@ -1,7 +1,7 @@
 """What is timed, written once: `m` is the module minidl or torch, and both know the names that are used here.
 
-MLPS, LARGER and STEPS describe what there is to do, for functions.py and by_hand.py to do in their ways.  A network's
-step, which is given its batch, is the function that `through` makes of it: itself, or what minidl.compile gives back.
+MLPS, LARGER and STEPS describe what there is to do, for functions.py and by_hand.py to do in their ways.
+`compiled` is minidl.compile where that is to be timed, and else leaves a step as it is written.
 """
 
 from __future__ import annotations
@@ -19,8 +19,7 @@ import numpy as np
 MNIST_FILES = Path(__file__).resolve().parents[1] / "data" / "mnist"
 PREPARED = 4096  # MNIST images that a network sees again and again while it is timed
 
-Step = Callable[..., Any]  # does the work once, and returns a tensor on which all libraries must agree
-Through = Callable[[Step], Step]
+Step = Callable[[], Any]  # does the work once, and returns a tensor on which all libraries must agree
 
 
 # -- the networks ----------------------------------------------------------------------------------------------
@@ -101,16 +100,16 @@ NETWORKS = {
 # -- what is done with them ------------------------------------------------------------------------------------
 
 
-def itself(step: Step) -> Step:
+def as_written(step: Any) -> Any:
     return step
 
 
-def small_ops(m: Any, *, through: Through = itself) -> Step:
+def small_ops(m: Any, *, compiled: Any = as_written) -> Step:
     """Eight operations on 4 x 5 numbers and their backward pass: nothing but overhead."""
     x, w = (m.tensor(numbers, dtype=m.get_default_dtype()) for numbers in small_numbers())
     w.requires_grad_()
 
-    @through
+    @compiled
     def step() -> Any:
         w.grad = None
         (((x * w + x).tanh() * w).sigmoid() - x).exp().mean().backward()
@@ -121,14 +120,14 @@ def small_ops(m: Any, *, through: Through = itself) -> Step:
 
 def training(
     m: Any, *, batch_size: int, optimizer: str, options: dict[str, float], network: str = "mlp",
-    through: Through = itself, **size: int,
+    compiled: Any = as_written, **size: int,
 ) -> Step:  # fmt: skip
     """Train a network: zero_grad, forward, cross entropy, backward, step; prepared batches."""
     model = with_known_weights(m, NETWORKS[network](m, **size))
     descent = getattr(m.optim, optimizer)(model.parameters(), **options)
     batches = prepared_tensors(m, batch_size)
 
-    @through
+    @compiled
     def learn(images: Any, labels: Any) -> Any:
         descent.zero_grad()
         loss = m.nn.functional.cross_entropy(model(images), labels)
@@ -139,12 +138,12 @@ def training(
     return lambda: learn(*next(batches))
 
 
-def predicting(m: Any, *, through: Through = itself) -> Step:
+def predicting(m: Any, *, compiled: Any = as_written) -> Step:
     """Predict one image with the MLP, under no_grad."""
     model = with_known_weights(m, mlp(m)).eval()
     batches = prepared_tensors(m, 1)
 
-    @through
+    @compiled
     def predict(images: Any) -> Any:
         with m.no_grad():
             return model(images)

@@ -4,7 +4,6 @@ import argparse
 import importlib
 import subprocess
 import sys
-import warnings
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -30,8 +29,8 @@ class NoBar:
         """The same."""
 
 
-def first_values(step: Any) -> np.ndarray:
-    return np.array([step().reshape(-1)[:10].tolist() for _ in range(3)])
+def first_values(step: Any, steps: int = 3) -> np.ndarray:
+    return np.array([step().reshape(-1)[:10].tolist() for _ in range(steps)])
 
 
 @pytest.mark.parametrize("workload", WORKLOADS)
@@ -42,11 +41,10 @@ def test_all_compute_the_same(workload: str) -> None:
 
 
 def test_what_compile_replays_has_the_same_bits() -> None:
-    with warnings.catch_warnings():
-        replayed = worker.workloads_of("minidl.compile", minidl)  # from now on a step that is not replayed is an error
-        assert set(replayed) == set(WORKLOADS) - set(STEPS)
-        for name, start in replayed.items():
-            assert np.array_equal(first_values(start()), first_values(WORKLOADS[name](minidl))), name
+    replayed = worker.workloads_of("minidl.compile", minidl)  # with fullgraph=True: a step that is not is an error
+    assert set(replayed) == set(WORKLOADS) - set(STEPS)
+    for name, start in replayed.items():
+        assert np.array_equal(first_values(start(), 5), first_values(WORKLOADS[name](minidl), 5)), name
 
 
 @pytest.mark.parametrize("peer", ["JAX jit", "autograd", "MyGrad"])
@@ -81,6 +79,7 @@ def test_parts_can_be_timed_alone(workload: str, library: str) -> None:
     ("workload", "expected"),
     [
         ("MLP 784-128-10, batch 64, Adam", 64 * (2 * 784 * 128 + 3 * 128 * 10)),  # images need no gradient
+        ("MLP 784-128-10, batch 1, SGD", 2 * 784 * 128 + 3 * 128 * 10),
         ("MLP 784-128-10, batch 1, prediction", 784 * 128 + 128 * 10),
         (
             "LeNet-5, batch 64, Adam",
@@ -91,16 +90,15 @@ def test_parts_can_be_timed_alone(workload: str, library: str) -> None:
 )
 def test_all_products_of_a_step_are_found(workload: str, expected: int) -> None:
     found = parts.products(minidl, workload)
-    assert sum(out.size * x.shape[-1] for x, _, out in found) == expected
-    for x, y, out in found:
-        np.testing.assert_array_equal(np.matmul(x, y, out=out), x @ y)
+    assert sum(out.size * x.shape[-1] for _, x, _, out in found) == expected
+    for multiply, x, y, out in found:
+        np.testing.assert_allclose(multiply(x, y, out=out), x @ y, rtol=1e-4, atol=1e-6)
 
 
 def test_no_product_is_left_to_numpys_slow_loop() -> None:
     """A recorded step multiplies as the step itself does, which leaves the outer product of one example to BLAS."""
     found = parts.products(minidl, "MLP 784-128-10, batch 1, SGD")
-    assert found
-    assert all(x.shape[-1] > 1 for x, _, _ in found)
+    assert {multiply for multiply, x, _, _ in found if x.shape[-1] == 1} == {np.dot}
 
 
 def test_an_optimizer_changes_weights_and_what_it_remembers() -> None:
@@ -113,8 +111,8 @@ def test_an_optimizer_changes_weights_and_what_it_remembers() -> None:
 @pytest.mark.parametrize(
     ("parts_in_numpy", "by_hand", "holds"),
     [
-        (1.3, 1.5, "its matrix products alone, already beyond the goal"),
-        (0.5, 1.5, "NumPy, which without a framework is beyond the goal, too"),
+        (1.3, 1.5, "its matrix products alone, which take longer than the goal allows"),
+        (0.5, 1.5, "NumPy, in which it misses the goal by hand, too"),
         (0.5, 1.0, "the framework's own share, without which it would meet the goal"),
     ],
 )
@@ -135,9 +133,10 @@ def test_an_account_keeps_to_what_was_measured() -> None:
         "minidl adds 300.00 ms (75%). What holds it: the framework's own share, without which it would meet the goal."
     )
     row.turns["minidl.compile"] = [0.2]
-    assert "Replayed by `minidl.compile`: 200.00 ms. What holds it" in row.account()
+    assert row.account().endswith("it would meet the goal. `minidl.compile` misses it with 200.00 ms.")
     row.turns["minidl.compile"] = [0.1]
-    assert "Replayed by `minidl.compile`: 100.00 ms, which meets the goal. What holds it" in row.account()
+    assert row.account().endswith("it would meet the goal. `minidl.compile` meets it with 100.00 ms.")
+    del row.turns["minidl.compile"]
     row.turns["parts in NumPy"] = [0.5]  # somebody else was at work
     assert row.account().endswith("too unlike each other to say what holds it.")
     row = report.Row("1,000,000 weights: SGD step", {"minidl": [3.0], "PyTorch": [2.0]}, report.duration)
@@ -150,10 +149,12 @@ def test_an_account_keeps_to_what_was_measured() -> None:
 def test_a_ratio_is_that_of_rounds_side_by_side() -> None:
     turns = {"minidl": [1.0, 10.0, 3.0], "PyTorch": [2.0, 20.0, 3.0]}  # the machine was busy in the second round
     row = report.Row("import", turns, report.duration)
-    assert row.ratio("PyTorch") == (0.5, "0.50–0.75")
+    assert row.ratio("PyTorch") == (0.5, "0.50–0.75") and row.verdict() == "missed"
     assert row.beside_pytorch()[:6] == ["import", "3.00 s", "3.00 s", "0.50", "0.50–0.75", "≤ 0.15, missed"]
     assert row.beside_others(["JAX jit"]) == ["import", "3.00 s", ""]
     assert "not the quotient of the two medians" in report.report([row], {}, [], [], 1, "the command", 20)
+    turns["PyTorch"][2] = 1.0  # and PyTorch was not, in the third
+    assert row.ratio("PyTorch") == (0.5, "0.50–1.75") and row.verdict() == "too noisy" and not row.missed()
 
 
 def test_rounding_that_grows_is_judged_in_float64() -> None:
@@ -162,6 +163,13 @@ def test_rounding_that_grows_is_judged_in_float64() -> None:
     assert report.Agreement({"minidl": 1e-3}, rounding=1e-4, float64=1e-15).holds()
     assert not report.Agreement({"minidl": 1e-6}, rounding=1e-4, float64=1e-6).holds()
     assert not report.Agreement({"minidl": 0.0, "JAX jit": 1e-3}).holds()
+
+
+def test_a_replay_is_judged_by_its_bits() -> None:
+    values = {"minidl": np.ones((2, 3)), "minidl.compile": np.ones((2, 3))}
+    assert compare.compared(values, {}).holds()
+    values["minidl.compile"][1, 2] += 1e-15
+    assert not compare.compared(values, {}).holds()
     assert not report.Agreement({"minidl": 0.0, "JAX jit": float("nan")}).holds()
 
 
