@@ -42,7 +42,7 @@ BELOW: dict[str, set[str]] = {  # what each part may import
     "bench": set(),  # its workers run other libraries without minidl
     "special": {"autograd", "ops", "functional"},
     "distributions": {"autograd", "ops", "functional", "nn"},
-    "study": {"backend", "autograd", "ops", "nn", "optim", "data", "train", "worked"},
+    "study": {"backend", "autograd", "ops", "nn", "optim", "data", "train", "worked", "replay"},
 }
 ABOVE = {"__init__", "__main__", "cli", "compat"}  # these may import everything, and nothing below imports them
 ALIASES = {Path("optim/swa_utils.py"), Path("utils/data.py")}  # PyTorch's names for what stands in train and data

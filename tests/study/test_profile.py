@@ -229,5 +229,19 @@ def test_texts_and_pictures(tmp_path):
 def test_words_that_are_refused():
     with pytest.raises(ValueError, match="at least one run"):
         study.profile(lambda: None, runs=0)
+    for given in ((minidl.ones(1),), (lambda: None, minidl.ones(1))):
+        with pytest.raises(TypeError, match=r"function without arguments, such as lambda: step\(x, y\), .* got Tensor"):
+            study.profile(*given)
     with pytest.raises(ValueError, match='by="op" or by="module"'):
         study.profile(lambda: None, runs=1).table("layer")
+
+
+def test_a_compiled_step_is_profiled_as_it_is_written() -> None:
+    model, x = nn.Linear(3, 2), minidl.ones(4, 3)
+    written = study.profile(lambda: model(x).sum().backward(), runs=2)
+    step = minidl.compile(lambda x: model(x).sum().backward())
+    for _ in range(3):
+        step(x)
+    found = study.profile(lambda: step(x), runs=2)
+    assert [(e.op, e.phase, e.calls) for e in found.entries] == [(e.op, e.phase, e.calls) for e in written.entries]
+    assert "here it ran as it is written" in repr(found) and "as it is written" not in repr(written)

@@ -23,6 +23,7 @@ from minidl.backend import array_module
 from minidl.nn import Module
 from minidl.ops.elementwise import add
 from minidl.optim import Optimizer
+from minidl.replay.compiled import Compiled
 from minidl.study.calls import Calls, replace, replace_steps, titles
 from minidl.study.costs.profiles import Entry, Profile
 
@@ -53,7 +54,8 @@ def profile(step: Callable[[], Any], runs: int = 20) -> Profile:
 
     The time that measuring adds to a step is stated, and taken off what is outside ops.  Time between ops, in the
     engine, the modules and the program, is called "Python outside ops".  The steps of optimizers are measured, too, if
-    `step` calls them as methods.  Memory is that of the host.  ValueError without a run.
+    `step` calls them as methods.  Memory is that of the host.  What minidl.compile would replay, which has no ops, runs
+    as it is written.  ValueError without a run, TypeError for what is no function.
 
     >>> import minidl
     >>> from minidl import study
@@ -63,8 +65,26 @@ def profile(step: Callable[[], Any], runs: int = 20) -> Profile:
     ...     ("multiply", "forward", 1), ("sum", "forward", 1), ("sum", "backward", 1), ("multiply", "backward", 2)}
     True
     """
+    if not callable(step) or not isinstance(runs, int):
+        came = type(runs if callable(step) else step).__name__
+        raise TypeError(f"profile: expected a function without arguments, such as lambda: step(x, y), and a number of "
+                        f"runs, got {came}")  # fmt: skip
     if runs < 1:
         raise ValueError(f"profile: expected at least one run, got runs={runs}")
+    replays = list[Compiled]()
+
+    def as_written(compiled: Compiled, *inputs: Any, **words: Any) -> Any:
+        replays.append(compiled)
+        return compiled.step(*inputs, **words)
+
+    with ExitStack() as undo:
+        replace(undo, Compiled, "__call__", as_written)
+        found = _profile(step, runs)
+    found.replays = len(replays) > 0
+    return found
+
+
+def _profile(step: Callable[[], Any], runs: int) -> Profile:
     step()
     ops = _ops()
     plain, measured = list[float](), list[tuple[float, list[Found]]]()

@@ -57,7 +57,8 @@ class Profile:
     """The parts of a step, in seconds and bytes: print it, look at `table()`, `plot(path)` it, or write it `to_html`.
 
     `plain_seconds` is what a step took when nothing was measured, `between` what a measured one spent outside of the
-    entries; `peak` is the most bytes that are allocated at once, beyond those before the step.
+    entries; `peak` is the most bytes that are allocated at once, beyond those before the step; `replays` says whether
+    minidl.compile would have replayed a part of it.
     """
 
     entries: list[Entry]
@@ -65,6 +66,7 @@ class Profile:
     between: float
     peak: int
     runs: int
+    replays: bool = False
 
     @property
     def in_ops(self) -> float:
@@ -145,6 +147,7 @@ class Profile:
             f"(the shortest times of {self.runs} runs; measuring its {calls} calls adds "
             f"{1e3 * self.overhead:.2g} ms or {share:.0f} % to a step, which is left out here)",
             f"at most {in_bytes(self.peak)} are allocated at once, beyond those before the step",
+            *(["(what minidl.compile replays has no ops: here it ran as it is written)"] if self.replays else []),
             "",
             printed(self.table("op"), FORMATS),
             "",
