@@ -55,8 +55,8 @@ def max_pool_input(xp, g, x, out, *, window):
     if kernels.fit(xp, g, x):
         return batch_first(kernels.max_pool_input(xp, g, x, batch_last(out), window))
     x = framed(xp, x, window, _lowest(x.dtype))
-    every = window.tiles and x.size == g.size * len(window.places)  # place is seen, and will be written to
-    frame = (xp.empty if every else xp.zeros)(x.shape, g.dtype)
+    covered = window.tiles and x.size == g.size * len(window.places)  # each place is seen once, and written to
+    frame = (xp.empty if covered else xp.zeros)(x.shape, g.dtype)
     threads.in_threads(_give_to_winners, threads.rows(x), frame, g, x, batch_last(out), window)
     return batch_first(frame[window.image])
 

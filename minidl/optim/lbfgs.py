@@ -248,7 +248,8 @@ def strong_wolfe(look: Callable[[float], Point], here: Point, t: float, size: fl
         near = min(right - t, t - left) < margin
         if near and (stuck or not left < t < right):  # again so close to an end: move away from it
             t, near = right - margin if right - t < t - left else left + margin, False
-        stuck, point = near, look(t)
+        stuck = near
+        point = look(t)
         low = int(ends[0].f > ends[1].f)
         if too_high(point) or point.f >= ends[low].f:
             ends[1 - low] = point

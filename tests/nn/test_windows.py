@@ -99,3 +99,40 @@ def test_the_mean_of_large_halves_is_pytorchs():
     x = np.random.default_rng(0).uniform(1000, 60_000, (2, 3, 9, 9)).astype(np.float16)
     ours, theirs = (m.nn.functional.avg_pool2d(m.tensor(x), 8, 1, 4) for m in (minidl, torch))
     np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
+
+
+@pytest.mark.parametrize(
+    ("size", "window"),
+    [
+        ((8, 6), {"kernel_size": 2}), ((5, 5), {"kernel_size": 2}), ((7, 7), {"kernel_size": 2, "stride": 3}),
+        ((5, 7), {"kernel_size": 2, "ceil_mode": True}), ((6, 6), {"kernel_size": 3, "padding": 1}),
+        ((6, 6), {"kernel_size": 2, "padding": 1}), ((6, 6), {"kernel_size": 3, "stride": 2}),
+        ((6, 6), {"kernel_size": 2, "dilation": 2}),
+    ],
+)  # fmt: skip
+def test_the_gradient_of_max_pooling_is_written_to_every_place(size, window, monkeypatch):
+    """Also where memory that was used before, here filled with NaN, is not cleared first."""
+    x = np.random.default_rng(0).standard_normal((3, 2, *size)).astype(np.float32)
+    theirs = torch.tensor(x, requires_grad=True)
+    torch.nn.functional.max_pool2d(theirs, **window).square().sum().backward()
+
+    empty = np.empty
+
+    def used_before(*shape, **options):
+        memory = empty(*shape, **options)
+        memory.fill(np.nan if memory.dtype.kind == "f" else 1)
+        return memory
+
+    monkeypatch.setattr(np, "empty", used_before)
+    ours = minidl.tensor(x, requires_grad=True)
+    F.max_pool2d(ours, **window).square().sum().backward()
+    np.testing.assert_allclose(ours.grad.array, theirs.grad.numpy(), rtol=1e-6)
+
+
+def test_the_gradient_of_a_bias_keeps_its_digits_in_halves():
+    """NumPy adds up halves as halves, and image after image."""
+    b, half = minidl.zeros(4, dtype=minidl.float16, requires_grad=True), minidl.float16
+    out = F.conv2d(minidl.zeros(64, 1, 24, 24, dtype=half), minidl.zeros(4, 1, 1, 1, dtype=half), b)
+    out.backward(minidl.full(out.shape, 0.1, dtype=half))
+    exact = 64 * 24 * 24 * float(np.float16(0.1))
+    np.testing.assert_allclose(b.grad.array.astype(np.float64), exact, rtol=5e-4)
