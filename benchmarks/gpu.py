@@ -1,6 +1,6 @@
 """Check and time minidl on a GPU beside PyTorch, in one call: benchmarks, checks, tests, and tables of all of it.
 
-    python benchmarks/gpu.py            about seven minutes; writes benchmarks/gpu_results.md
+    python benchmarks/gpu.py            some minutes; writes benchmarks/gpu_results.md
     python benchmarks/gpu.py --quick    a minute, to see that it works; writes nothing
     python benchmarks/gpu.py --quick --device cpu    that this script works, where there is no GPU; judges nothing
 

@@ -217,8 +217,8 @@ def main() -> int:
         f"without it.  A node keeps {bytes_of_a_node():.0f} bytes until the backward pass.",
         table(["ops in the graph", *libraries, "minidl, gc.disable()"], chain_rows(modules, lengths)),
         "## The loader",
-        "A shuffled batch of 64 images from a dataset in memory, taken between steps of training, which leave it "
-        "little of the caches (the times: between steps of the MLP), and the DataLoader's share of such a step.",
+        "A shuffled batch of 64 images from a dataset in memory, drawn after each training step of the MLP, when "
+        "little of it is left in the caches; and the DataLoader's share of a step.",
         table(["dataset", "NumPy by hand", "DataLoader", "of the MLP's step", "of LeNet-5's"], loader_rows(150)),
         circumstances(
             {name: m.__version__ for name, m in modules.items()},
