@@ -43,7 +43,7 @@ def compile(
     A step, and not the model alone, is what is done with one batch: forward, loss, `backward()`, `optimizer.step()`, a
     schedule's `step()`.  Give it the batch as arguments, tensors on the device of the model, and let it return what you
     want to look at.  Arguments of other shapes or dtypes, `train()` and `eval()`, and another attribute of a module are
-    recorded anew, which takes as long as ten to forty steps.
+    recorded anew, which takes as long as five to thirty steps of a network.
 
     A replay repeats what was done to arrays, draws random numbers anew, and calls the optimizer, the schedule and
     `clip_grad_norm_` as they are; the norm may be returned.  The rest of Python is not run again: branches, numbers and
