@@ -2,6 +2,7 @@
 
 import copy
 import gc
+import re
 import sys
 import threading
 import warnings
@@ -964,6 +965,12 @@ def test_an_array_to_be_written_into_may_be_given_by_its_place(write: Any) -> No
     assert step.programs
 
 
+class Odd:
+    @property
+    def __dict__(self) -> Any:  # type: ignore[override]
+        raise RuntimeError("private")
+
+
 class Counting(nn.Module):
     calls = 0
 
@@ -981,6 +988,8 @@ class Loop:
         self.optimizer = minidl.optim.SGD(self.model.parameters(), lr=0.1)
         self.schedule = minidl.optim.lr_scheduler.StepLR(self.optimizer, 2, 0.5)
         self.counting = Counting()
+        self.odd: list[Any] = [Counting()]
+        self.odd += [self.odd, Odd()]  # in a circle, and what cannot be looked at
 
     def learn(self, x: Any, y: Any) -> Any:
         loss = F.cross_entropy(self.model(x), y)
@@ -1002,8 +1011,20 @@ class Loop:
         self.optimizer.param_groups[0]["lr"] *= 1.5
         return self.learn(x, y)
 
+    def warms_up_with_numpy(self, x: Any, y: Any) -> Any:
+        self.optimizer.param_groups[0]["lr"] *= np.float64(1.5)
+        return self.learn(x, y)
+
+    def turns_down_momentum(self, x: Any, y: Any) -> Any:
+        group = self.optimizer.param_groups[0]
+        group["betas"] = (group.get("betas", (1.0,))[0] / 2, 0.9)
+        return self.learn(x, y)
+
     def counts_in_a_module(self, x: Any, y: Any) -> Any:
         return self.learn(self.counting(x), y)
+
+    def counts_in_a_module_out_of_sight(self, x: Any, y: Any) -> Any:
+        return self.learn(self.odd[0](x), y)
 
     def schedules(self, x: Any, y: Any) -> Any:
         loss = self.learn(x, y)
@@ -1023,10 +1044,15 @@ def losses(step: Any) -> list[float]:
 
 @pytest.mark.parametrize(
     ("name", "what"),
-    [("accumulates", "self.meter"), ("warms_up", "optimizer.param_groups"), ("counts_in_a_module", "counting.calls")],
-)
+    [
+        ("accumulates", "self.meter['steps'][0]"), ("warms_up", "optimizer.param_groups[0]['lr']"),
+        ("warms_up_with_numpy", "optimizer.param_groups[0]['lr']"),
+        ("turns_down_momentum", "optimizer.param_groups[0]['betas'][0]"),
+        ("counts_in_a_module", "counting.calls"), ("counts_in_a_module_out_of_sight", "Counting.calls"),
+    ],
+)  # fmt: skip
 def test_a_step_in_which_python_counts_runs_as_it_is_written(name: str, what: str) -> None:
-    with pytest.warns(UserWarning, match=rf"{name} runs as it is written .* it changes {what}, but a replay runs no"):
+    with pytest.warns(UserWarning, match=rf"{name} runs as .* it changes {re.escape(what)}, but a replay"):
         found = losses(minidl.compile(getattr(Loop(), name)))
     assert found == losses(getattr(Loop(), name))
 

@@ -36,7 +36,7 @@ def products(m: Any, workload: str) -> list[Product]:
     found, alike = list[Product](), dict[Any, Product]()
     for call in recorder.calls:
         if call.function in (np.matmul, np.dot) and all(x.ndim > 1 for x in call.inputs):  # with a vector it is a sum
-            form = _form(*call.inputs, call.out)
+            form = call.function, _form(*call.inputs, call.out)
             found.append(alike.setdefault(form, (call.function, *call.inputs, _memory_like(call.out))))
     return found
 

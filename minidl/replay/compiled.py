@@ -36,9 +36,10 @@ def compile(
 ) -> Any:  # fmt: skip
     """`model`, any step, as a function that is recorded in its first two calls, and then replayed, with the same bits.
 
-    Without `model` it is a decorator, and with `disable` the step as it is.  With `fullgraph` a step that cannot be
-    replayed raises RuntimeError; else it runs as it is written, and a warning says once why, and where.  The other
-    words, PyTorch's, change nothing.  TypeError for what cannot be called.
+    Without `model` it is a decorator, and with `disable` the step as it is.  A step that cannot be replayed runs as it
+    is written, and a warning says once why, and where.  With `fullgraph` that is RuntimeError, raised when the step has
+    run: once, or four times where its runs had to be compared.  The other words, PyTorch's, change nothing.  TypeError
+    for what cannot be called.
 
     A step, and not the model alone, is what is done with one batch: forward, loss, `backward()`, `optimizer.step()`, a
     schedule's `step()`.  Give it the batch as arguments, tensors on the device of the model, and let it return what you
@@ -50,7 +51,8 @@ def compile(
     the tensors that a dictionary gave stay as they were when recorded; do not print, or draw numbers of Python's own.
     Hand over what will change, and numbers as tensors: each new number is another form, of which there may be 64.
     Not replayed is a step that reads a number (`if loss > 1`, `loss.item()`), takes an array out of a tensor, keeps a
-    tensor, meets other tensors every time, or counts in a list, a dictionary or an attribute: count outside of it,
+    tensor, meets other tensors every time, or counts in a variable that it names itself (in a list, a dictionary, an
+    attribute), in a module that it calls, or by setting the learning rate of an optimizer: count outside of it,
     accumulate gradients with two steps, one of which calls `optimizer.step()`, and leave learning rates to schedules.
     Memory for all that is computed stays reserved, and that of `.grad` is written over by the next replay; a tensor
     that is held elsewhere keeps its numbers.
@@ -85,6 +87,9 @@ def compile(
     return model if disable else Compiled(model, fullgraph)
 
 
+written: list[list[Any]] = []  # while a list is in here, steps run as they are written, and are noted in it
+
+
 class Draft(NamedTuple):
     """A run, and whether the one before it was the same; `kept` is what its recorder remembers."""
 
@@ -117,7 +122,9 @@ class Compiled:
         self.said: set[str] = set()
 
     def __call__(self, *inputs: Any, **words: Any) -> Any:
-        if engine.watch is not None or len(recorders) > 1:  # every op is being looked at
+        if engine.watch is not None or len(recorders) > 1 or written:  # every op is being looked at
+            for calls in written:
+                calls.append(self)
             return self.step(*inputs, **words)
         given: list[Array] = []
         key = (mode.recording, get_default_dtype(), *[_form(x, given) for x in inputs], _form(words, given))
@@ -186,7 +193,7 @@ class Compiled:
         difference = differing(before.lines, take.lines) if before else "there is no other recording"
         if take.kept_array:  # a table that is made once and then kept is not kept again
             difference = "it keeps an array that it makes: make it before the first step"
-        if counted := take.recorder.counted:
+        if counted := take.recorder.counts.changed:
             difference = f"it changes {counted}, but a replay runs no Python: do that after the step"
         self.drafts[key] = Draft(take.lines, take.recorder.remembered(), difference is None)
         return difference

@@ -172,6 +172,7 @@ def _calling(recorder: Notes, call: Any) -> Any:
     def calling(module: nn.Module, *inputs: Any, **options: Any) -> Any:
         if recorder.listening():
             recorder.modules[id(module)] = module
+            recorder.counts.watch(type(module).__name__, module)
             if module._hooked:
                 recorder.refuse(f"{type(module).__name__} has hooks")
         return call(module, *inputs, **options)

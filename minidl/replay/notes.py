@@ -25,6 +25,7 @@ from minidl import backend, nn
 from minidl.autograd import Tensor
 from minidl.backend import Array
 from minidl.ops.windows import Window
+from minidl.replay.counting import Counts
 
 LOCK = threading.RLock()  # one recording at a time: it changes what Tensor.array is
 _PACKAGES = [str(Path(module.__file__ or "").parent) + os.sep for module in (np, backend)]
@@ -74,9 +75,7 @@ class Notes(ABC):
         self.checks: dict[int, tuple[Array, int, bool]] = {}  # labels, the number of classes, whether they were such
         self.answers: list[tuple[Call, Any]] = []  # calls that replays make as they are, and what they returned
         self.alive: list[Any] = []  # things from outside, which are known by their ids
-        self.counters: Callable[[], dict[str, str]] = dict  # numbers around the step that Python could change, by name
-        self.counts: dict[str, str] = {}  # what they were after the last call that replays make as it is
-        self.counted: str | None = None  # the first that Python changed
+        self.counts = Counts()  # numbers that Python could change
 
     # -- what the device adds
 
@@ -151,15 +150,10 @@ class Notes(ABC):
             self.refuse(f"{function.__qualname__} is given a function or a tensor")
         self.note("outside", function, inputs, words, None)
         call = self.calls[-1]
-        self.look()
+        self.counts.look()
         self.answers.append((call, self.called(function, inputs, words)))
-        self.counts = self.counters()  # what the call changed, it changes in a replay, too
+        self.counts.renew()  # what the call changed, it changes in a replay, too
         return self.answers[-1][1]
-
-    def look(self) -> None:
-        """See whether Python has changed a number around the step."""
-        changed = (name for name, x in self.counters().items() if self.counts.get(name, x) != x)
-        self.counted = self.counted or next(changed, None)
 
     def called(self, function: Any, inputs: Any, words: Any) -> Any:
         with self.unheard():

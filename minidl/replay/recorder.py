@@ -266,7 +266,7 @@ class Recorder(Notes):
             return self.filled(function, inputs, words)
         if name == "copyto":
             return self.in_place(function, *inputs, **words)
-        if name not in _STATIC or (name == "where" and len(inputs) == 1):
+        if name not in _STATIC or (name == "where" and len(inputs) == 1) or words.get("copy") is False:
             self.refuse(f"numpy.{name} is not among the functions that can be replayed")
             with self.unheard():
                 return function(*plain(inputs), **plain(words))
@@ -277,7 +277,7 @@ class Recorder(Notes):
         values, words = plain(inputs), plain(words)
         with self.unheard():
             value = function(*values, **words)
-        if isinstance(value, np.ndarray) and any(value is x for x in (*values[1:], *words.values())):  # it is `out`
+        if isinstance(value, np.ndarray) and any(value is x for x in (*values[1:], words.get("out"))):
             self.note("do", function, values, words, value)
             return self.traced(value)
         if isinstance(value, np.ndarray) and any(root(value) is root(x) for x in arrays_in((values, words))):

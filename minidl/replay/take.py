@@ -6,8 +6,7 @@ Nothing is decided here: compiled.py compares two runs, and makes a program of w
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import partial
-from types import CodeType, FunctionType, ModuleType
+from types import CodeType
 from typing import Any
 
 from minidl import nn
@@ -17,8 +16,6 @@ from minidl.replay.notes import Line, Notes, root, tensors_in
 from minidl.replay.program import Seen
 
 KEPT = "it keeps a tensor that it makes: let the step return it, and keep what a call of the compiled step gives you"
-
-LONG = 1000  # entries of a list or dictionary: of a longer one nobody looks what is in it
 
 
 class Take:
@@ -32,12 +29,14 @@ class Take:
         own = [Tensor(x.array.copy(order="K")) for x in tensors_in((inputs, words))]
         self.recorder, self.buffers, self.around = recorder, [x.array for x in own], surroundings(step)
         recorder.given(own)
-        recorder.counters = partial(_counters, self.around)
-        recorder.counts = recorder.counters()
+        for name, _, value in self.around:
+            parts = value.named_modules(prefix=name) if isinstance(value, nn.Module) else [(name, value)]
+            for path, part in parts:
+                recorder.counts.watch(path, part)
         fresh = iter(own)
         with recording(recorder, getattr(step, "__globals__", {})):
             self.result = recorder.without_stand_ins(step(*_with(inputs, fresh), **_with(words, fresh)))
-        recorder.look()
+        recorder.counts.look()
         modules = [part for _, _, x in self.around if isinstance(x, nn.Module) for part in x.modules()]
         recorder.modules.update({id(module): module for module in modules})
         self.lines: list[Line] = recorder.signature(self.result)
@@ -84,29 +83,6 @@ def _entangled(own: list[Tensor], recorder: Notes, inputs: Any, words: Any) -> s
     if any(id(root(array)) in roots for _, array in recorder.leaves.values()):
         return "an argument shares its memory with a tensor that the step knows already: hand over a clone()"
     return None
-
-
-def _counters(around: list[Seen]) -> dict[str, str]:
-    """What Python could count in: numbers in the lists, dictionaries and objects around a step, by name."""
-    found: dict[str, str] = {}
-    for name, _, value in around:
-        parts = value.named_modules(prefix=name) if isinstance(value, nn.Module) else [(name, value)]
-        for path, part in parts:
-            if type(part) in (list, dict):
-                found[path] = _said(part)
-            elif hasattr(part, "__dict__") and not isinstance(part, (type, ModuleType, FunctionType)):
-                found |= {f"{path}.{key}": _said(x) for key, x in vars(part).items()}
-    return found
-
-
-def _said(value: Any) -> str:
-    """The numbers and words in nested lists and dictionaries, unless these are long."""
-    if type(value) is list:
-        return _said(dict(enumerate(value[: LONG + 1])))
-    if type(value) is dict:
-        inside = [(key, _said(x)) for key, x in value.items() if type(key) in (int, str)] if len(value) <= LONG else []
-        return "; ".join(f"{key}: {said}" for key, said in inside if said)
-    return repr(value) if type(value) in (int, float, str) else ""
 
 
 def surroundings(step: Any) -> list[Seen]:

@@ -10,6 +10,7 @@ import minidl
 from minidl import nn, optim, study
 from minidl.autograd import engine, op
 from minidl.ops import elementwise
+from minidl.replay import compiled
 from minidl.study.calls import Calls
 from minidl.train.models import lenet
 
@@ -245,3 +246,6 @@ def test_a_compiled_step_is_profiled_as_it_is_written() -> None:
     found = study.profile(lambda: step(x), runs=2)
     assert [(e.op, e.phase, e.calls) for e in found.entries] == [(e.op, e.phase, e.calls) for e in written.entries]
     assert "here it ran as it is written" in repr(found) and "as it is written" not in repr(written)
+    with pytest.raises(ZeroDivisionError):
+        study.profile(lambda: 1 / 0)
+    assert not compiled.written  # from now on steps are replayed again

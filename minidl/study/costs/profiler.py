@@ -23,7 +23,7 @@ from minidl.backend import array_module
 from minidl.nn import Module
 from minidl.ops.elementwise import add
 from minidl.optim import Optimizer
-from minidl.replay.compiled import Compiled
+from minidl.replay import compiled
 from minidl.study.calls import Calls, replace, replace_steps, titles
 from minidl.study.costs.profiles import Entry, Profile
 
@@ -65,22 +65,19 @@ def profile(step: Callable[[], Any], runs: int = 20) -> Profile:
     ...     ("multiply", "forward", 1), ("sum", "forward", 1), ("sum", "backward", 1), ("multiply", "backward", 2)}
     True
     """
-    if not callable(step) or not isinstance(runs, int):
+    if not callable(step) or not hasattr(runs, "__index__") or isinstance(runs, Tensor):
         came = type(runs if callable(step) else step).__name__
         raise TypeError(f"profile: expected a function without arguments, such as lambda: step(x, y), and a number of "
                         f"runs, got {came}")  # fmt: skip
     if runs < 1:
         raise ValueError(f"profile: expected at least one run, got runs={runs}")
-    replays = list[Compiled]()
-
-    def as_written(compiled: Compiled, *inputs: Any, **words: Any) -> Any:
-        replays.append(compiled)
-        return compiled.step(*inputs, **words)
-
-    with ExitStack() as undo:
-        replace(undo, Compiled, "__call__", as_written)
+    replays = list[Any]()
+    compiled.written.append(replays)
+    try:
         found = _profile(step, runs)
-    found.replays = len(replays) > 0
+    finally:
+        compiled.written[:] = [calls for calls in compiled.written if calls is not replays]
+    found.replays = bool(replays)
     return found
 
 
