@@ -943,6 +943,17 @@ def test_little_python_is_left() -> None:
     assert calls(replayed) <= calls(written) / 4
 
 
+def test_an_array_that_is_cleaned_where_it_lies_is_not_taken_for_a_view() -> None:
+    @op
+    def cleaned(xp: Any, x: Any) -> Any:
+        return xp.nan_to_num(x * 1.0, copy=False, nan=0.5)
+
+    step = minidl.compile(lambda x: cleaned(x) * 2)
+    with pytest.warns(UserWarning, match=r"numpy\.nan_to_num is not among"):
+        found = [step(minidl.tensor([number])).item() for number in (1.0, 2.0, 3.0, float("nan"))]
+    assert found == [2.0, 4.0, 6.0, 1.0]
+
+
 @pytest.mark.parametrize(
     "write",
     [

@@ -153,9 +153,9 @@ class Compiled:
 
     def __get__(self, owner: Any, kind: type | None = None) -> Compiled:
         """A method is recorded for each object by itself, which keeps it under the same name."""
-        return self if owner is None else vars(owner).setdefault(
-            self.name, Compiled(self.step.__get__(owner), self.fullgraph)
-        )
+        if owner is None:
+            return self
+        return vars(owner).setdefault(self.name, Compiled(self.step.__get__(owner), self.fullgraph))
 
     def __reduce__(self) -> Any:
         return Compiled, (self.step, self.fullgraph)  # a copy records anew

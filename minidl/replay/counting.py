@@ -6,7 +6,6 @@ Looked at are the variables that a step names itself, and the modules that it ca
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
 from itertools import islice
 from types import ModuleType
 from typing import Any
@@ -36,8 +35,8 @@ class Counts:
 
     def renew(self) -> None:
         """From now on the numbers are to be what they are now."""
-        for name, thing, _ in list(self.things.values()):
-            self.things[id(thing)] = name, thing, numbers(thing)
+        for key, (name, thing, _) in self.things.items():
+            self.things[key] = name, thing, numbers(thing)
 
 
 def numbers(thing: Any) -> dict[str, str]:
@@ -64,11 +63,14 @@ def _attributes(thing: Any) -> list[tuple[str, Any]]:
         inside = None if isinstance(thing, ModuleType) else thing.__dict__
     except Exception:  # whatever an object says that has none
         return []
-    return [(f".{key}", x) for key, x in inside.items() if type(x) is not bool] if type(inside) is dict else []
+    some = list(inside.items()) if type(inside) is dict else []
+    return [(f".{key}", x) for key, x in some if type(x) is not bool]
 
 
-def _entries(place: str, value: Any) -> Iterator[tuple[str, Any]]:
+def _entries(place: str, value: Any) -> list[tuple[str, Any]]:
+    """Those of a list, a tuple, a set or a dictionary, copied at once: another thread may be changing it."""
     if isinstance(value, dict):
-        return ((f"{place}[{key!r}]", x) for key, x in islice(value.items(), MOST) if type(key) in (int, str))
-    entries = islice(value, MOST) if isinstance(value, (list, tuple, set)) else ()
-    return ((f"{place}[{i}]", x) for i, x in enumerate(entries))
+        some = list(islice(value.items(), MOST))
+        return [(f"{place}[{key!r}]", x) for key, x in some if type(key) in (int, str)]
+    some = list(islice(value, MOST)) if isinstance(value, (list, tuple, set)) else []
+    return [(f"{place}[{i}]", x) for i, x in enumerate(some)]

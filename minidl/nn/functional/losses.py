@@ -1,6 +1,7 @@
 """The loss functions of nn.functional: how far predictions are from targets, as a number that can be made smaller.
 
 Those that compare scores or distances with a margin stand in margins.py.
+
 `reduction` says what becomes of the losses of the single entries: their "mean", their "sum", or "none" to keep them.
 PyTorch's deprecated arguments size_average and reduce are not here, so what stands behind them is keyword-only.
 """
